@@ -60,7 +60,7 @@ class Cluster(Protocol):
         """The object, or None if it does not exist."""
         ...
 
-    def list(self, resource: Resource, namespace: str | None = None, label_selector: str = "") -> ListPage:
+    def list_all(self, resource: Resource, namespace: str | None = None, label_selector: str = "") -> ListPage:
         """All objects of a kind in a namespace, or in all of them."""
         ...
 
