@@ -1,0 +1,73 @@
+# Every command a person needs. The other targets call `make install` by themselves when it is due.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# How many processes run the tests.
+WORKERS ?= 2
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --only-binary :all: --generate-hashes \
+        --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(STAMP) ## Make .venv with the command .venv/bin/stackledger (PYTHON=... picks the interpreter)
+
+# The locked wheels, each checked against its hash, then this tree in place. Any python3 of at least 3.11 will do.
+$(STAMP): pyproject.toml requirements/dev.txt requirements/tools.txt
+	@python=""; \
+	for candidate in $${PYTHON:-python3 python3.13 python3.12 python3.11}; do \
+	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "Stackledger needs Python 3.11 or newer, and found: $$($${PYTHON:-python3} --version 2>&1 || true)" >&2; \
+	  echo "Install one, or name it: make install PYTHON=/path/to/python3.12" >&2; exit 1; \
+	fi; \
+	echo "Installing into $(VENV) with $$("$$python" --version 2>&1) ..."; \
+	[ -x $(BIN)/python ] && $(BIN)/python -m pip --version >/dev/null 2>&1 || "$$python" -m venv --clear $(VENV)
+	@$(PIP) --require-hashes --only-binary :all: -r requirements/dev.txt
+	@$(PIP) --require-hashes --only-binary :all: --no-deps -r requirements/tools.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+	@echo "Installed. Next: make demo"
+
+.PHONY: demo
+demo: $(STAMP) ## A whole platform on this machine: no cluster, no Docker (Ctrl-C stops)
+	@$(BIN)/stackledger demo
+
+.PHONY: lint
+lint: $(STAMP) ## Style, types and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+.PHONY: test
+test: lint ## Everything that can be checked without a cluster
+	@$(BIN)/python -m pytest -n $(WORKERS)
+
+.PHONY: bench
+bench: $(STAMP) ## Speed against the peers, in one run; fails when a bar is missed
+	@$(BIN)/python -m benchmarks
+
+.PHONY: test-cluster
+test-cluster: ## The operator against a real Kubernetes API server
+	@echo "make test-cluster needs a Kubernetes control plane for tests, and there is none in this tree yet." >&2
+	@echo "Until there is one, 'make test' runs the operator against the emulator in sandbox/ (docs/sandbox.md)." >&2
+	@exit 1
+
+.PHONY: lock
+lock: $(STAMP) ## Resolve the newest dependencies again and pin them by hash
+	@$(LOCK) --upgrade pyproject.toml -o requirements/runtime.txt
+	@$(LOCK) --upgrade --constraints requirements/runtime.txt --group dev pyproject.toml -o requirements/dev.txt
+	@$(LOCK) --upgrade --no-deps --group pyproject.toml:tools -o requirements/tools.txt
+
+.PHONY: clean
+clean: ## Remove what was installed and cached
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
