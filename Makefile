@@ -66,6 +66,7 @@ test-cluster: ## The operator against a real Kubernetes API server
 lock: $(STAMP) ## Resolve the newest dependencies again and pin them by hash
 	@$(LOCK) --upgrade pyproject.toml -o requirements/runtime.txt
 	@$(LOCK) --upgrade --constraints requirements/runtime.txt --group dev pyproject.toml -o requirements/dev.txt
+	@$(LOCK) --upgrade --constraints requirements/dev.txt --group pyproject.toml:build -o requirements/build.txt
 	@$(LOCK) --upgrade --no-deps --group pyproject.toml:tools -o requirements/tools.txt
 
 .PHONY: clean
