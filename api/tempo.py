@@ -1,0 +1,111 @@
+"""Tempo: what a user may set."""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from api.component import S3, Component
+from api.defaults import DEFAULT_VERSIONS
+from api.loki import s3_of_storage
+from api.pods import Storage
+from api.shapes import Block, Flag, Retention, Version, preserve
+from eventstore.vocabulary import ComponentName
+
+
+class Receivers(Block):
+    """Protocols on which spans are received."""
+
+    otlp_grpc: Flag = Field(True, description="OTLP over gRPC, port 4317.")
+    otlp_http: Flag = Field(True, description="OTLP over HTTP, port 4318.")
+    jaeger_grpc: Flag = Field(False, description="Jaeger over gRPC, port 14250.")
+    jaeger_thrift_http: Flag = Field(False, description="Jaeger Thrift over HTTP, port 14268.")
+    jaeger_thrift_compact: Flag = Field(False, description="Jaeger Thrift compact over UDP, port 6831.")
+    jaeger_thrift_binary: Flag = Field(False, description="Jaeger Thrift binary over UDP, port 6832.")
+    zipkin: Flag = Field(False, description="Zipkin, port 9411.")
+
+
+_PROTOCOLS = {
+    "otlp": {"grpc": "otlpGrpc", "http": "otlpHttp"},
+    "jaeger": {
+        "grpc": "jaegerGrpc",
+        "thriftHttp": "jaegerThriftHttp",
+        "thrift_http": "jaegerThriftHttp",
+        "thriftCompact": "jaegerThriftCompact",
+        "thrift_compact": "jaegerThriftCompact",
+        "thriftBinary": "jaegerThriftBinary",
+        "thrift_binary": "jaegerThriftBinary",
+    },
+}
+
+
+def _is_on(value: Any) -> Any:
+    if isinstance(value, dict):
+        return value.get("enabled", True)
+    return True if value is None else value
+
+
+def _flat_receivers(value: Any) -> Any:
+    """Tempo's own nesting (`otlp: {protocols: {grpc: {}}}`), the same without `protocols`, or flags -> flags."""
+    if not isinstance(value, dict) or not any(name in value for name in ("otlp", "jaeger")):
+        if isinstance(value, dict) and "zipkin" in value:
+            return {**value, "zipkin": _is_on(value["zipkin"])}
+        return value
+    flat: dict[str, Any] = {"otlpGrpc": False, "otlpHttp": False}
+    for name, flags in _PROTOCOLS.items():
+        block = value.get(name, False)
+        inner = block.get("protocols", block) if isinstance(block, dict) else {}
+        inner = inner if isinstance(inner, dict) else {}
+        named = {flags[protocol]: _is_on(inner[protocol]) for protocol in flags if protocol in inner}
+        if not _is_on(block):
+            named = {}
+        elif not named and name in value:
+            named = dict.fromkeys(flags.values(), True) if name == "otlp" else {"jaegerGrpc": True}
+        flat.update(named)
+    if "zipkin" in value:
+        flat["zipkin"] = _is_on(value["zipkin"])
+    return flat
+
+
+class Tempo(Component):
+    """Traces."""
+
+    allowed_args = frozenset({"log.level", "server.http-read-timeout", "server.http-write-timeout"})
+
+    version: Version = Field(DEFAULT_VERSIONS[ComponentName.TEMPO], description="Version of Tempo.")
+    storage: Storage = Field(Storage(size="10Gi"), description="Persistent volume of each replica.")
+    retention: Retention = Field("14d", description="How long traces are kept: h, d or w.", examples=["7d"])
+    s3: S3 | None = Field(None, description="Bucket for blocks; the local volume when absent.")
+    receivers: Annotated[Receivers, BeforeValidator(_flat_receivers), WithJsonSchema(preserve("object"))] = Field(
+        Receivers(),
+        description="Protocols: otlp, jaeger, zipkin as in Tempo's configuration; addresses in it are not used.",
+        examples=[{"otlp": {"grpc": {}, "http": {}}}],
+    )
+    metrics_generator: Flag = Field(
+        True, description="Whether span metrics and service graphs go to Prometheus, if it is enabled."
+    )
+    multi_tenant: Flag = Field(False, description="Whether requests need the header X-Scope-OrgID.")
+
+    cel_rules = (
+        (
+            "!has(self.replicas) || self.replicas <= 1 || has(self.s3) && (!has(self.s3.enabled) || self.s3.enabled)",
+            "tempo.replicas above 1 needs a bucket; set tempo.s3, or replicas: 1",
+        ),
+    )
+
+    @property
+    def bucket(self) -> S3 | None:
+        """The bucket that is in use, if any."""
+        return self.s3 if self.s3 and self.s3.enabled else None
+
+    @classmethod
+    def normalise(cls, entry: dict[str, Any]) -> dict[str, Any]:
+        generator = entry.get("metricsGenerator")
+        if isinstance(generator, dict):
+            entry["metricsGenerator"] = generator.get("enabled", True)
+        return s3_of_storage(entry)
+
+    @model_validator(mode="after")
+    def _replicas_need_a_bucket(self) -> "Tempo":
+        if self.replicas > 1 and self.bucket is None:
+            raise ValueError("replicas above 1 needs a bucket; set s3, or replicas: 1")
+        return self
