@@ -50,6 +50,7 @@ LIST_LIMITS = Limits(read_seconds=30.0, total_seconds=120.0, bytes_max=256 * 102
 WATCH_SECONDS = 300.0
 #: Bookmarks come about once a minute: a longer silence is a dead connection.
 WATCH_STALL_SECONDS = 90.0
+WATCH_LINE_BYTES_MAX = 8 * 1024 * 1024
 
 
 class KubernetesCluster(Cluster):
@@ -119,7 +120,8 @@ class KubernetesCluster(Cluster):
         if label_selector:
             query["labelSelector"] = label_selector
         question = Question(call=call, method="GET", path=collection_path(resource, namespace), query=query)
-        stream = self._transport.stream_lines(question, Limits(read_seconds=self._stall_seconds))
+        limits = Limits(read_seconds=self._stall_seconds, bytes_max=WATCH_LINE_BYTES_MAX)
+        stream = self._transport.stream_lines(question, limits)
         try:
             yield from _watch_events(stream, resource, call)
         finally:
