@@ -35,19 +35,24 @@ class Alertmanager(Component):
 
     allowed_args = frozenset({"alerts.gc-interval", "data.maintenance-interval", "web.get-concurrency", "web.timeout"})
 
-    version: Version = Field(DEFAULT_VERSIONS[ComponentName.ALERTMANAGER], description="Version of Alertmanager.")
-    storage: Storage = Field(Storage(size="1Gi"), description="Persistent volume of each replica.")
-    retention: Retention = Field("120h", description="How long silences and notifications are kept: h, d or w.")
+    version: Version = Field(
+        default=DEFAULT_VERSIONS[ComponentName.ALERTMANAGER], description="Version of Alertmanager."
+    )
+    storage: Storage = Field(default=Storage(size="1Gi"), description="Persistent volume of each replica.")
+    retention: Retention = Field(default="120h", description="How long silences and notifications are kept: h, d or w.")
     config: Annotated[FreeObject, AfterValidator(_snake_keys)] | None = Field(
-        None,
+        default=None,
         description="Alertmanager's configuration, an object (snake_case or camelCase) or YAML text. File paths are "
         "refused; secrets are moved away. Without it alerts are shown and nobody is notified.",
     )
     config_secret: SecretField | None = Field(
-        None, description="A whole configuration in a Secret, {name, key}, instead of config; key alertmanager.yaml."
+        default=None,
+        description="A whole configuration in a Secret, {name, key}, instead of config; key alertmanager.yaml.",
     )
-    rules: RuleGroups = Field((), description="Alerting rules that Prometheus evaluates: groups, or a flat list.")
-    external_url: Url | None = Field(None, description="URL under which users reach Alertmanager.")
+    rules: RuleGroups = Field(
+        default=(), description="Alerting rules that Prometheus evaluates: groups, or a flat list."
+    )
+    external_url: Url | None = Field(default=None, description="URL under which users reach Alertmanager.")
 
     @classmethod
     def normalise(cls, entry: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,19 @@ from api.pods import (
     Toleration,
     TopologySpreadConstraint,
 )
-from api.shapes import Annotations, Block, Flag, Labels, ObjectName, Replicas, SecretField, Version, preserve
+from api.shapes import (
+    Annotations,
+    Block,
+    CelRules,
+    Flag,
+    Labels,
+    ObjectName,
+    Replicas,
+    SecretField,
+    Spellings,
+    Version,
+    preserve,
+)
 
 LogLevel = Literal["debug", "info", "warn", "error"]
 LogFormat = Literal["logfmt", "json"]
@@ -29,43 +41,47 @@ class Component(Block):
     #: Command line flags (without dashes) that `extraArgs` may hold; none of them names a file or opens an API.
     allowed_args: ClassVar[frozenset[str]] = frozenset()
 
-    enabled: Flag = Field(True, description="Whether the component runs; true when its block is given.")
-    version: Version = Field("", description="Version, with or without a leading v.")
-    replicas: Replicas = Field(1, description="Number of pods.", examples=[2])
-    resources: Resources = Field(Resources(), description="CPU and memory of each pod's main container.")
-    storage: Storage | None = Field(Storage(), description="Persistent volume of each replica.")
+    enabled: Flag = Field(default=True, description="Whether the component runs; true when its block is given.")
+    version: Version = Field(default="", description="Version, with or without a leading v.")
+    replicas: Replicas = Field(default=1, description="Number of pods.", examples=[2])
+    resources: Resources = Field(default=Resources(), description="CPU and memory of each pod's main container.")
+    storage: Storage | None = Field(default=Storage(), description="Persistent volume of each replica.")
     image: ImageField | None = Field(
-        None, description="Image, as text or as {repository, tag, digest}; the upstream image of `version` when absent."
+        default=None,
+        description="Image, as text or as {repository, tag, digest}; the upstream image of `version` when absent.",
     )
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
-        None, description="When the image is pulled; Kubernetes' default when absent."
+        default=None, description="When the image is pulled; Kubernetes' default when absent."
     )
-    image_pull_secrets: PullSecrets = Field((), description="Names of Secrets for the image registry.")
-    node_selector: Labels = Field({}, description="Node labels that the pods need.", examples=[{"disktype": "ssd"}])
+    image_pull_secrets: PullSecrets = Field(default=(), description="Names of Secrets for the image registry.")
+    node_selector: Labels = Field(
+        default={}, description="Node labels that the pods need.", examples=[{"disktype": "ssd"}]
+    )
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = Field(
-        (), description="Taints that the pods tolerate."
+        default=(), description="Taints that the pods tolerate."
     )
     affinity: Affinity | None = Field(
-        None, description="Kubernetes affinity; replaces the spread that highAvailability.antiAffinity asks for."
+        default=None,
+        description="Kubernetes affinity; replaces the spread that highAvailability.antiAffinity asks for.",
     )
     topology_spread_constraints: Annotated[tuple[TopologySpreadConstraint, ...], Field(max_length=8)] = Field(
-        (), description="How replicas are spread over nodes or zones."
+        default=(), description="How replicas are spread over nodes or zones."
     )
-    pod_annotations: Annotations = Field({}, description="Annotations of the pods.")
-    pod_labels: Labels = Field({}, description="Further labels of the pods; ours win.")
-    priority_class_name: ObjectName | None = Field(None, description="PriorityClass of the pods.")
+    pod_annotations: Annotations = Field(default={}, description="Annotations of the pods.")
+    pod_labels: Labels = Field(default={}, description="Further labels of the pods; ours win.")
+    priority_class_name: ObjectName | None = Field(default=None, description="PriorityClass of the pods.")
     extra_args: Annotated[tuple[Arg, ...], Field(max_length=32)] = Field(
-        (), description="Further command line flags, from the component's list of accepted ones."
+        default=(), description="Further command line flags, from the component's list of accepted ones."
     )
     extra_env: Annotated[tuple[EnvVar, ...], Field(max_length=64)] = Field(
-        (), description="Further environment variables; names are unique."
+        default=(), description="Further environment variables; names are unique."
     )
-    log_level: LogLevel | None = Field(None, description="Log level; that of spec.global when absent.")
-    log_format: LogFormat = Field("logfmt", description="Format of log lines.")
-    service: ServiceOptions = Field(ServiceOptions(), description="The component's Service.")
-    ingress: Ingress | None = Field(None, description="Ingress; none when absent.")
+    log_level: LogLevel | None = Field(default=None, description="Log level; that of spec.global when absent.")
+    log_format: LogFormat = Field(default="logfmt", description="Format of log lines.")
+    service: ServiceOptions = Field(default=ServiceOptions(), description="The component's Service.")
+    ingress: Ingress | None = Field(default=None, description="Ingress; none when absent.")
 
-    also_accepted = {
+    also_accepted: ClassVar[Spellings] = {
         "additionalArgs": {
             "type": "array",
             "maxItems": 32,
@@ -112,32 +128,34 @@ class Component(Block):
 class S3(Block):
     """An S3 bucket (or a compatible store)."""
 
-    enabled: Flag = Field(True, description="Whether the bucket is used; true when this block is given.")
+    enabled: Flag = Field(default=True, description="Whether the bucket is used; true when this block is given.")
     bucket: Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z0-9][-.a-z0-9]{1,61}[a-z0-9]$")] = Field(
-        "", description="Name of the bucket; needed when enabled.", examples=["prod-loki"]
+        default="", description="Name of the bucket; needed when enabled.", examples=["prod-loki"]
     )
     region: Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z0-9][-a-z0-9]{0,62}$")] = Field(
-        "us-east-1", description="Region of the bucket."
+        default="us-east-1", description="Region of the bucket."
     )
     endpoint: Annotated[str, StringConstraints(strict=True, pattern=r"^(https?://)?[^\s@/?#]+$", max_length=253)] = (
         Field(
-            "", description="Host of an S3-compatible store, without credentials.", examples=["minio.storage.svc:9000"]
+            default="",
+            description="Host of an S3-compatible store, without credentials.",
+            examples=["minio.storage.svc:9000"],
         )
     )
-    insecure: Flag = Field(False, description="Whether the endpoint is plain HTTP.")
-    force_path_style: Flag = Field(True, description="Bucket in the path instead of in the host name.")
+    insecure: Flag = Field(default=False, description="Whether the endpoint is plain HTTP.")
+    force_path_style: Flag = Field(default=True, description="Bucket in the path instead of in the host name.")
     access_key_id: SecretField | None = Field(
-        None, description="{secretKeyRef: {name, key}}; the pod's own cloud identity when absent."
+        default=None, description="{secretKeyRef: {name, key}}; the pod's own cloud identity when absent."
     )
     secret_access_key: SecretField | None = Field(
-        None, description="{secretKeyRef: {name, key}}; the pod's own cloud identity when absent."
+        default=None, description="{secretKeyRef: {name, key}}; the pod's own cloud identity when absent."
     )
 
-    also_accepted = {
+    also_accepted: ClassVar[Spellings] = {
         "bucketName": {"type": "string", "maxLength": 63, "description": "Same as bucket."},
         "secretRef": preserve(None, "A Secret (name, or {name}) with the keys accessKeyId and secretAccessKey."),
     }
-    cel_rules = (
+    cel_rules: ClassVar[CelRules] = (
         (
             "!(has(self.enabled) && !self.enabled) ? (has(self.bucket) || has(self.bucketName)) : true",
             "s3: bucket is needed; name the bucket, or set enabled: false",

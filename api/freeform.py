@@ -27,15 +27,17 @@ class _JsonLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
-            raise FreeTextError(mark.line + 1, mark.column + 1, "YAML aliases are not accepted (write the part out)")
+            raise self._refusal("YAML aliases are not accepted (write the part out)")
         if self.depth >= _DEPTH_MAX:
-            mark = self.peek_event().start_mark
-            raise FreeTextError(mark.line + 1, mark.column + 1, "nested too deeply")
+            raise self._refusal("nested too deeply")
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
+
+    def _refusal(self, problem: str) -> FreeTextError:
+        # `mark` and `line` are set by PyYAML's Reader.
+        return FreeTextError(self.line + 1, self.column + 1, problem)
 
 
 # The implicit resolvers are a class attribute shared with SafeLoader: copy, then leave out the timestamps.

@@ -1,13 +1,27 @@
 """Grafana: what a user may set."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from api.component import Component
 from api.defaults import DEFAULT_VERSIONS
 from api.pods import Storage
-from api.shapes import Block, Flag, Host, ObjectName, Port, SecretField, SecretKeyRef, Text, Url, Version, preserve
+from api.shapes import (
+    Block,
+    CelRules,
+    Flag,
+    Host,
+    ObjectName,
+    Port,
+    SecretField,
+    SecretKeyRef,
+    Spellings,
+    Text,
+    Url,
+    Version,
+    preserve,
+)
 from eventstore.vocabulary import ComponentName
 
 
@@ -21,16 +35,16 @@ class DataSource(Block):
         description="Type of the data source.", examples=["prometheus"]
     )
     uid: Annotated[str, StringConstraints(strict=True, pattern=r"^[-_a-zA-Z0-9]{1,40}$")] | None = Field(
-        None, description="Stable id; derived from the name when absent."
+        default=None, description="Stable id; derived from the name when absent."
     )
-    url: Url | None = Field(None, description="URL, without credentials.")
-    access: Literal["proxy", "direct"] = Field("proxy", description="Whether Grafana or the browser asks it.")
-    is_default: Flag = Field(False, description="Whether it is the default data source; at most one is.")
+    url: Url | None = Field(default=None, description="URL, without credentials.")
+    access: Literal["proxy", "direct"] = Field(default="proxy", description="Whether Grafana or the browser asks it.")
+    is_default: Flag = Field(default=False, description="Whether it is the default data source; at most one is.")
     json_data: Annotated[dict[str, Any], WithJsonSchema(preserve("object"))] = Field(
-        {}, description="Settings of the data source's type."
+        default={}, description="Settings of the data source's type."
     )
     secure_json_data: Annotated[dict[str, SecretKeyRef], WithJsonSchema(preserve("object"))] = Field(
-        {}, description="Secret settings; each {secretKeyRef: {name, key}}."
+        default={}, description="Secret settings; each {secretKeyRef: {name, key}}."
     )
 
     @model_validator(mode="before")
@@ -49,13 +63,13 @@ class Dashboard(Block):
     name: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=190)] = Field(
         description="Name, unique in the list.", examples=["nodes"]
     )
-    folder: Text = Field("", description="Folder in Grafana; the general one when empty.")
-    config_map: ObjectName | None = Field(None, description="ConfigMap in this namespace that holds it.")
+    folder: Text = Field(default="", description="Folder in Grafana; the general one when empty.")
+    config_map: ObjectName | None = Field(default=None, description="ConfigMap in this namespace that holds it.")
     key: Annotated[str, StringConstraints(strict=True, pattern=r"^[-._a-zA-Z0-9]{1,253}$")] = Field(
-        "dashboard.json", description="Key in the ConfigMap."
+        default="dashboard.json", description="Key in the ConfigMap."
     )
     json_text: Annotated[str, StringConstraints(strict=True, max_length=262144)] | None = Field(
-        None, alias="json", description="The dashboard itself, JSON text."
+        default=None, alias="json", description="The dashboard itself, JSON text."
     )
 
     @model_validator(mode="before")
@@ -83,19 +97,21 @@ def _named_list(value: Any) -> Any:
 class Database(Block):
     """An external database; Grafana's own SQLite file when absent."""
 
-    type: Literal["postgres", "mysql"] = Field("postgres", description="Kind of database.")
+    type: Literal["postgres", "mysql"] = Field(default="postgres", description="Kind of database.")
     host: Host = Field(description="Host name.", examples=["grafana-db.demo.svc"])
-    port: Port | None = Field(None, description="Port; the kind's usual one when absent.")
+    port: Port | None = Field(default=None, description="Port; the kind's usual one when absent.")
     name: Annotated[str, StringConstraints(strict=True, pattern=r"^[-_a-zA-Z0-9]{1,63}$")] = Field(
-        "grafana", description="Name of the database."
+        default="grafana", description="Name of the database."
     )
-    user: Text = Field("grafana", description="User of the database.")
-    password: SecretField | None = Field(None, description="{secretKeyRef: {name, key}}.")
+    user: Text = Field(default="grafana", description="User of the database.")
+    password: SecretField | None = Field(default=None, description="{secretKeyRef: {name, key}}.")
     ssl_mode: Literal["disable", "require", "verify-ca", "verify-full"] = Field(
-        "require", description="TLS towards the database."
+        default="require", description="TLS towards the database."
     )
 
-    also_accepted = {"passwordSecret": preserve(None, "Same as password; a Secret's name, or {name, key}.")}
+    also_accepted: ClassVar[Spellings] = {
+        "passwordSecret": preserve(None, "Same as password; a Secret's name, or {name, key}.")
+    }
 
     @model_validator(mode="before")
     @classmethod
@@ -107,13 +123,15 @@ class Smtp(Block):
     """Mail from Grafana."""
 
     host: Host = Field(description="Host name of the mail server.", examples=["mail.example.com"])
-    port: Port = Field(587, description="Port of the mail server.")
-    user: Text = Field("", description="User at the mail server.")
-    password: SecretField | None = Field(None, description="{secretKeyRef: {name, key}}.")
-    from_address: Text = Field("", alias="from", description="Sender's address.")
-    tls: Flag = Field(True, description="Whether TLS is required.")
+    port: Port = Field(default=587, description="Port of the mail server.")
+    user: Text = Field(default="", description="User at the mail server.")
+    password: SecretField | None = Field(default=None, description="{secretKeyRef: {name, key}}.")
+    from_address: Text = Field(default="", alias="from", description="Sender's address.")
+    tls: Flag = Field(default=True, description="Whether TLS is required.")
 
-    also_accepted = {"passwordSecret": preserve(None, "Same as password; a Secret's name, or {name, key}.")}
+    also_accepted: ClassVar[Spellings] = {
+        "passwordSecret": preserve(None, "Same as password; a Secret's name, or {name, key}.")
+    }
 
     @model_validator(mode="before")
     @classmethod
@@ -149,42 +167,45 @@ Plugin = Annotated[
 class Grafana(Component):
     """Dashboards."""
 
-    version: Version = Field(DEFAULT_VERSIONS[ComponentName.GRAFANA], description="Version of Grafana.")
+    version: Version = Field(default=DEFAULT_VERSIONS[ComponentName.GRAFANA], description="Version of Grafana.")
     storage: Storage | None = Field(
-        Storage(size="1Gi"), description="Persistent volume; persistence.enabled: false goes without."
+        default=Storage(size="1Gi"), description="Persistent volume; persistence.enabled: false goes without."
     )
-    admin_user: Text = Field("admin", description="Name of the administrator.")
+    admin_user: Text = Field(default="admin", description="Name of the administrator.")
     admin_password: SecretField | None = Field(
-        None, description="{secretKeyRef: {name, key}}; generated once when absent. Inline text is moved to a Secret."
+        default=None,
+        description="{secretKeyRef: {name, key}}; generated once when absent. Inline text is moved to a Secret.",
     )
     data_sources: Annotated[tuple[DataSource, ...], Field(max_length=64), BeforeValidator(_named_list)] = Field(
-        (), alias="datasources", description="Data sources beside those of the platform's own components."
+        default=(), alias="datasources", description="Data sources beside those of the platform's own components."
     )
     dashboards: Annotated[
         tuple[Dashboard, ...], Field(max_length=128), BeforeValidator(_named_list), WithJsonSchema(preserve())
-    ] = Field((), description="Dashboards: a list of {name, folder, configMap | json}, or an object by name.")
+    ] = Field(default=(), description="Dashboards: a list of {name, folder, configMap | json}, or an object by name.")
     plugins: Annotated[
         tuple[Plugin, ...], Field(max_length=32), BeforeValidator(_plugin_names), WithJsonSchema(preserve())
     ] = Field(
-        (),
+        default=(),
         description="Plugins to install, downloaded at start: id, or `id version`.",
         examples=[["grafana-clock-panel"]],
     )
-    database: Database | None = Field(None, description="External database; needed for more than one replica.")
-    smtp: Smtp | None = Field(None, description="Mail from Grafana.")
+    database: Database | None = Field(default=None, description="External database; needed for more than one replica.")
+    smtp: Smtp | None = Field(default=None, description="Mail from Grafana.")
     config: Annotated[
         dict[str, dict[str, str | int | float | bool | SecretKeyRef]], WithJsonSchema(preserve("object"))
     ] = Field(
-        {}, description="grafana.ini as section -> key -> value.", examples=[{"users": {"default_theme": "light"}}]
+        default={},
+        description="grafana.ini as section -> key -> value.",
+        examples=[{"users": {"default_theme": "light"}}],
     )
 
-    also_accepted = {
+    also_accepted: ClassVar[Spellings] = {
         **Component.also_accepted,
         "dataSources": preserve("array", "Same as datasources.") | {"items": preserve("object")},
         "persistence": preserve("object", "{enabled, size, storageClassName}: same as storage."),
         "adminPasswordSecret": preserve(None, "Same as adminPassword; a Secret's name, or {name, key}."),
     }
-    cel_rules = (
+    cel_rules: ClassVar[CelRules] = (
         (
             "!has(self.replicas) || self.replicas <= 1 || has(self.database)",
             "grafana.replicas above 1 needs a shared database; set grafana.database, or replicas: 1",

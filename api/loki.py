@@ -2,14 +2,14 @@
 
 import re
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StrictInt, StringConstraints, WithJsonSchema, model_validator
 
 from api.component import S3, Component
 from api.defaults import DEFAULT_VERSIONS
 from api.pods import Storage
-from api.shapes import Block, Flag, Retention, Version, preserve
+from api.shapes import Block, CelRules, Flag, Retention, Spellings, Version, preserve
 from eventstore.vocabulary import ComponentName
 
 
@@ -40,19 +40,21 @@ Limit = Annotated[StrictInt, Field(ge=0, le=2_147_483_647)]
 class LokiLimits(Block):
     """Limits per tenant; absent ones have Loki's own defaults."""
 
-    ingestion_rate: Megabytes | None = Field(None, description="Megabytes per second.", examples=[10])
-    ingestion_burst_size: Megabytes | None = Field(None, description="Megabytes in one burst.", examples=[20])
-    max_streams_per_user: Limit | None = Field(None, description="Most active streams; 0 means no limit.")
-    max_entries_limit_per_query: Limit | None = Field(None, description="Most lines a query returns.")
-    retention_period: Retention | None = Field(None, description="Same as retention; the shorter of the two is used.")
+    ingestion_rate: Megabytes | None = Field(default=None, description="Megabytes per second.", examples=[10])
+    ingestion_burst_size: Megabytes | None = Field(default=None, description="Megabytes in one burst.", examples=[20])
+    max_streams_per_user: Limit | None = Field(default=None, description="Most active streams; 0 means no limit.")
+    max_entries_limit_per_query: Limit | None = Field(default=None, description="Most lines a query returns.")
+    retention_period: Retention | None = Field(
+        default=None, description="Same as retention; the shorter of the two is used."
+    )
 
 
 class SchemaPeriod(Block):
     """From this day on, logs are stored in this schema. A period that has begun must not be edited."""
 
-    version: Literal["v11", "v12", "v13"] = Field("v13", description="Schema version; Loki 3 writes v13.")
+    version: Literal["v11", "v12", "v13"] = Field(default="v13", description="Schema version; Loki 3 writes v13.")
     effective_date: Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] = Field(
-        "2024-04-01", description="First day, UTC: YYYY-MM-DD."
+        default="2024-04-01", description="First day, UTC: YYYY-MM-DD."
     )
 
     @model_validator(mode="after")
@@ -69,21 +71,21 @@ class Loki(Component):
 
     allowed_args = frozenset({"log.level", "server.http-read-timeout", "server.http-write-timeout"})
 
-    version: Version = Field(DEFAULT_VERSIONS[ComponentName.LOKI], description="Version of Loki.")
-    storage: Storage = Field(Storage(size="10Gi"), description="Persistent volume of each replica.")
-    retention: Retention = Field("30d", description="How long logs are kept: h, d or w.", examples=["14d"])
-    s3: S3 | None = Field(None, description="Bucket for chunks and index; the local volume when absent.")
-    limits: LokiLimits = Field(LokiLimits(), description="Limits per tenant.")
+    version: Version = Field(default=DEFAULT_VERSIONS[ComponentName.LOKI], description="Version of Loki.")
+    storage: Storage = Field(default=Storage(size="10Gi"), description="Persistent volume of each replica.")
+    retention: Retention = Field(default="30d", description="How long logs are kept: h, d or w.", examples=["14d"])
+    s3: S3 | None = Field(default=None, description="Bucket for chunks and index; the local volume when absent.")
+    limits: LokiLimits = Field(default=LokiLimits(), description="Limits per tenant.")
     schema_periods: Annotated[tuple[SchemaPeriod, ...], Field(min_length=1, max_length=16)] = Field(
-        (SchemaPeriod(),), alias="schema", description="Storage schema over time, oldest first."
+        default=(SchemaPeriod(),), alias="schema", description="Storage schema over time, oldest first."
     )
-    multi_tenant: Flag = Field(False, description="Whether requests need the header X-Scope-OrgID.")
+    multi_tenant: Flag = Field(default=False, description="Whether requests need the header X-Scope-OrgID.")
 
-    also_accepted = {
+    also_accepted: ClassVar[Spellings] = {
         **Component.also_accepted,
         "schemas": preserve("array", "Same as schema.") | {"items": preserve("object")},
     }
-    cel_rules = (
+    cel_rules: ClassVar[CelRules] = (
         (
             "!has(self.replicas) || self.replicas <= 1 || has(self.s3) && (!has(self.s3.enabled) || self.s3.enabled)",
             "loki.replicas above 1 needs a bucket; set loki.s3, or replicas: 1",

@@ -1,7 +1,7 @@
 """What a spec may say about pods: an allow-list. No volumes, security contexts, commands or init containers."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StrictInt, StringConstraints, WithJsonSchema, model_validator
 
@@ -22,6 +22,7 @@ from api.shapes import (
     LabelValue,
     ObjectName,
     SecretKeyRef,
+    Spellings,
     Text,
     preserve,
     quantity_value,
@@ -32,13 +33,17 @@ class Image(Block):
     """A container image; parts that are not given come from the component's default image and version."""
 
     repository: Annotated[str, StringConstraints(strict=True, pattern=IMAGE_REPOSITORY_PATTERN, max_length=255)] = (
-        Field("", description="Registry and repository, without a tag.", examples=["registry.example.com/prometheus"])
+        Field(
+            default="",
+            description="Registry and repository, without a tag.",
+            examples=["registry.example.com/prometheus"],
+        )
     )
     tag: Annotated[str, StringConstraints(strict=True, pattern=IMAGE_TAG_PATTERN)] = Field(
-        "", description="Tag; the component's version when absent.", examples=["v3.13.2"]
+        default="", description="Tag; the component's version when absent.", examples=["v3.13.2"]
     )
     digest: Annotated[str, StringConstraints(strict=True, pattern=IMAGE_DIGEST_PATTERN)] = Field(
-        "", description="Digest; wins over the tag.", examples=["sha256:" + "0" * 64]
+        default="", description="Digest; wins over the tag.", examples=["sha256:" + "0" * 64]
     )
 
 
@@ -67,16 +72,16 @@ class ResourceAmounts(Block):
     """Amounts of CPU and memory for one container."""
 
     cpu: Cpu | None = Field(
-        None, description="CPU cores, or thousandths of a core with the suffix m.", examples=["250m"]
+        default=None, description="CPU cores, or thousandths of a core with the suffix m.", examples=["250m"]
     )
-    memory: Bytes | None = Field(None, description="Bytes, with a suffix such as Mi or Gi.", examples=["1Gi"])
+    memory: Bytes | None = Field(default=None, description="Bytes, with a suffix such as Mi or Gi.", examples=["1Gi"])
 
 
 class Resources(Block):
     """Requests and limits of one container."""
 
-    requests: ResourceAmounts = Field(ResourceAmounts(), description="What the scheduler reserves.")
-    limits: ResourceAmounts = Field(ResourceAmounts(), description="What the container may use at most.")
+    requests: ResourceAmounts = Field(default=ResourceAmounts(), description="What the scheduler reserves.")
+    limits: ResourceAmounts = Field(default=ResourceAmounts(), description="What the container may use at most.")
 
     @model_validator(mode="after")
     def _requests_within_limits(self) -> "Resources":
@@ -91,10 +96,12 @@ class Storage(Block):
     """A persistent volume per replica."""
 
     size: Bytes = Field(
-        "10Gi", description="Size of each replica's volume. It can grow, never shrink.", examples=["50Gi"]
+        default="10Gi", description="Size of each replica's volume. It can grow, never shrink.", examples=["50Gi"]
     )
     storage_class_name: ObjectName | None = Field(
-        None, description="StorageClass; the cluster's default when absent. Cannot be changed later.", examples=["gp3"]
+        default=None,
+        description="StorageClass; the cluster's default when absent. Cannot be changed later.",
+        examples=["gp3"],
     )
 
 
@@ -105,10 +112,12 @@ class EnvVar(Block):
         description="Name of the variable.", examples=["GOGC"]
     )
     value: Text | None = Field(
-        None, description="Text, taken literally; $(X) is not expanded. Secrets belong into valueFrom.", examples=["75"]
+        default=None,
+        description="Text, taken literally; $(X) is not expanded. Secrets belong into valueFrom.",
+        examples=["75"],
     )
     value_from: Annotated[SecretKeyRef, WithJsonSchema(preserve("object"))] | None = Field(
-        None, description="{secretKeyRef: {name, key}}: the value is read from a Secret of this namespace."
+        default=None, description="{secretKeyRef: {name, key}}: the value is read from a Secret of this namespace."
     )
 
     @model_validator(mode="before")
@@ -138,7 +147,7 @@ class Arg(Block):
         description="Flag without leading dashes; each component has a list of the flags it accepts.",
         examples=["query.max-concurrency"],
     )
-    value: Text = Field("", description="Value of the flag; empty for a switch.", examples=["20"])
+    value: Text = Field(default="", description="Value of the flag; empty for a switch.", examples=["20"])
 
     @model_validator(mode="before")
     @classmethod
@@ -151,14 +160,16 @@ class Arg(Block):
 class Toleration(Block):
     """A taint that the pods tolerate."""
 
-    key: LabelKey | None = Field(None, description="Key of the taint; absent means every key.", examples=["dedicated"])
-    operator: Literal["Exists", "Equal"] = Field("Equal", description="How key and value are compared.")
-    value: LabelValue | None = Field(None, description="Value of the taint; only with operator Equal.")
+    key: LabelKey | None = Field(
+        default=None, description="Key of the taint; absent means every key.", examples=["dedicated"]
+    )
+    operator: Literal["Exists", "Equal"] = Field(default="Equal", description="How key and value are compared.")
+    value: LabelValue | None = Field(default=None, description="Value of the taint; only with operator Equal.")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
-        None, description="Effect of the taint; absent means every effect."
+        default=None, description="Effect of the taint; absent means every effect."
     )
     toleration_seconds: StrictInt | None = Field(
-        None, description="How long a NoExecute taint is tolerated, seconds; absent means for ever."
+        default=None, description="How long a NoExecute taint is tolerated, seconds; absent means for ever."
     )
 
 
@@ -168,31 +179,33 @@ class LabelRequirement(Block):
     key: LabelKey = Field(description="Label key.", examples=["app.kubernetes.io/name"])
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(description="How the label is compared.")
     values: Annotated[tuple[LabelValue, ...], Field(max_length=64)] = Field(
-        (), description="Values; empty for Exists and DoesNotExist."
+        default=(), description="Values; empty for Exists and DoesNotExist."
     )
 
 
 class LabelSelector(Block):
     """Labels that pods must have."""
 
-    match_labels: Labels = Field({}, description="Labels that must be equal.")
+    match_labels: Labels = Field(default={}, description="Labels that must be equal.")
     match_expressions: Annotated[tuple[LabelRequirement, ...], Field(max_length=16)] = Field(
-        (), description="Further requirements; all must hold."
+        default=(), description="Further requirements; all must hold."
     )
 
 
 class TopologySpreadConstraint(Block):
     """How replicas are spread over nodes or zones."""
 
-    max_skew: Annotated[StrictInt, Field(ge=1, le=100)] = Field(1, description="Largest allowed difference in pods.")
+    max_skew: Annotated[StrictInt, Field(ge=1, le=100)] = Field(
+        default=1, description="Largest allowed difference in pods."
+    )
     topology_key: LabelKey = Field(
         description="Node label that forms the groups.", examples=["topology.kubernetes.io/zone"]
     )
     when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = Field(
-        "ScheduleAnyway", description="What to do when the spread cannot be kept."
+        default="ScheduleAnyway", description="What to do when the spread cannot be kept."
     )
     label_selector: LabelSelector | None = Field(
-        None, description="Pods that are counted; the component's own pods when absent."
+        default=None, description="Pods that are counted; the component's own pods when absent."
     )
 
 
@@ -238,39 +251,45 @@ PullSecrets = Annotated[
 class ServiceOptions(Block):
     """The component's Service."""
 
-    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = Field("ClusterIP", description="Type of the Service.")
-    annotations: Annotations = Field({}, description="Annotations of the Service.")
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = Field(
+        default="ClusterIP", description="Type of the Service."
+    )
+    annotations: Annotations = Field(default={}, description="Annotations of the Service.")
 
 
 class IngressTls(Block):
     """TLS of an Ingress."""
 
-    enabled: Flag = Field(True, description="Whether the Ingress serves TLS.")
+    enabled: Flag = Field(default=True, description="Whether the Ingress serves TLS.")
     secret_name: ObjectName | None = Field(
-        None, description="Secret with the certificate; `<ingress>-tls` when absent.", examples=["grafana-tls"]
+        default=None, description="Secret with the certificate; `<ingress>-tls` when absent.", examples=["grafana-tls"]
     )
 
 
 class Ingress(Block):
     """Reaching the component from outside the cluster by name."""
 
-    also_accepted = {
+    also_accepted: ClassVar[Spellings] = {
         "ingressClassName": {"type": "string", "maxLength": 253, "description": "Same as className."},
         "tlsSecret": {"type": "string", "maxLength": 253, "description": "Same as tls.secretName."},
     }
 
-    enabled: Flag = Field(True, description="Whether an Ingress is made; true when this block is given.")
-    host: Host | None = Field(None, description="Host name; needed when enabled.", examples=["grafana.example.com"])
+    enabled: Flag = Field(default=True, description="Whether an Ingress is made; true when this block is given.")
+    host: Host | None = Field(
+        default=None, description="Host name; needed when enabled.", examples=["grafana.example.com"]
+    )
     class_name: ObjectName | None = Field(
-        None, description="IngressClass; the cluster's default when absent.", examples=["nginx"]
+        default=None, description="IngressClass; the cluster's default when absent.", examples=["nginx"]
     )
     path: Annotated[str, StringConstraints(strict=True, pattern=r"^/[-A-Za-z0-9._~/]*$", max_length=255)] = Field(
-        "/", description="URL prefix under which the component is served."
+        default="/", description="URL prefix under which the component is served."
     )
     tls: Annotated[IngressTls, WithJsonSchema(preserve())] | None = Field(
-        None, description="TLS: {enabled, secretName}, or true. Without it the Ingress serves plain HTTP."
+        default=None, description="TLS: {enabled, secretName}, or true. Without it the Ingress serves plain HTTP."
     )
-    annotations: Annotations = Field({}, description="Annotations of the Ingress, for example for cert-manager.")
+    annotations: Annotations = Field(
+        default={}, description="Annotations of the Ingress, for example for cert-manager."
+    )
 
     @model_validator(mode="before")
     @classmethod

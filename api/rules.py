@@ -11,17 +11,19 @@ from api.shapes import Block, Duration, MetricLabels, Text, preserve
 class Rule(Block):
     """One alerting rule (`alert`) or recording rule (`record`)."""
 
-    alert: Text = Field("", description="Name of the alert; empty for a recording rule.", examples=["InstanceDown"])
-    record: Text = Field("", description="Name of the recorded series; empty for an alerting rule.")
+    alert: Text = Field(
+        default="", description="Name of the alert; empty for a recording rule.", examples=["InstanceDown"]
+    )
+    record: Text = Field(default="", description="Name of the recorded series; empty for an alerting rule.")
     expr: Annotated[str, Field(strict=True, min_length=1, max_length=8192)] = Field(
         description="PromQL expression.", examples=["up == 0"]
     )
-    for_: Duration | None = Field(None, alias="for", description="How long it must hold before it fires.")
+    for_: Duration | None = Field(default=None, alias="for", description="How long it must hold before it fires.")
     keep_firing_for: Duration | None = Field(
-        None, alias="keep_firing_for", description="How long it goes on firing after it no longer holds."
+        default=None, alias="keep_firing_for", description="How long it goes on firing after it no longer holds."
     )
-    labels: MetricLabels = Field({}, description="Labels added to the alert or series.")
-    annotations: MetricLabels = Field({}, description="Texts of the alert.")
+    labels: MetricLabels = Field(default={}, description="Labels added to the alert or series.")
+    annotations: MetricLabels = Field(default={}, description="Texts of the alert.")
 
     @model_validator(mode="before")
     @classmethod
@@ -43,8 +45,8 @@ class RuleGroup(Block):
     name: Annotated[str, Field(strict=True, min_length=1, max_length=253)] = Field(
         description="Name of the group, unique in its list."
     )
-    interval: Duration | None = Field(None, description="Evaluation interval; Prometheus' own when absent.")
-    rules: Annotated[tuple[Rule, ...], Field(max_length=500)] = Field((), description="The rules.")
+    interval: Duration | None = Field(default=None, description="Evaluation interval; Prometheus' own when absent.")
+    rules: Annotated[tuple[Rule, ...], Field(max_length=500)] = Field(default=(), description="The rules.")
 
 
 def _grouped(value: Any) -> Any:
@@ -52,7 +54,7 @@ def _grouped(value: Any) -> Any:
     if isinstance(value, str):
         value = parse_yaml_text(value)
     if isinstance(value, dict):
-        value = value["groups"] if "groups" in value else [value]
+        value = value.get("groups", [value])
     if not isinstance(value, list | tuple):
         return value
     groups: list[Any] = []

@@ -1,4 +1,4 @@
-"""Field types that more than one part of the spec uses. One typed shape each; other spellings are normalised on entry."""
+"""Field types that several parts of the spec use: one typed shape each, other spellings are normalised on entry."""
 
 import re
 from typing import Annotated, Any, ClassVar
@@ -22,6 +22,10 @@ from pydantic_core import CoreSchema
 
 from api.freeform import parse_yaml_text
 
+#: Field name -> schema, and (rule, message).
+Spellings = dict[str, dict[str, Any]]
+CelRules = tuple[tuple[str, str], ...]
+
 
 class Block(BaseModel):
     """Base of every object in a spec: frozen, camelCase outside, unknown fields left out (api.parsing names them)."""
@@ -30,9 +34,9 @@ class Block(BaseModel):
         frozen=True, extra="ignore", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
     )
     #: Other spellings that validators bring to the typed shape: field name -> its schema in the CRD.
-    also_accepted: ClassVar[dict[str, dict[str, Any]]] = {}
+    also_accepted: ClassVar[Spellings] = {}
     #: CEL rules of the CRD: (rule, message).
-    cel_rules: ClassVar[tuple[tuple[str, str], ...]] = ()
+    cel_rules: ClassVar[CelRules] = ()
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -45,7 +49,7 @@ class Block(BaseModel):
 
 # Patterns are in the common subset of RE2 (the API server), Rust (pydantic) and Python's re.
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-SECRET_KEY_PATTERN = r"^[-._a-zA-Z0-9]*[-_a-zA-Z0-9][-._a-zA-Z0-9]*$"
+KEY_PATTERN = r"^[-._a-zA-Z0-9]*[-_a-zA-Z0-9][-._a-zA-Z0-9]*$"
 VERSION_PATTERN = r"^v?(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})(-[0-9A-Za-z][-.0-9A-Za-z]{0,30})?$"
 BYTES_PATTERN = r"^([1-9][0-9]{5,17}|[1-9][0-9]{0,8}(\.[0-9]{1,3})?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P))$"
 CPU_PATTERN = r"^([1-9][0-9]{0,6}m|[1-9][0-9]{0,4}(\.[0-9]{1,3})?|0\.[0-9]{1,3})$"
@@ -73,7 +77,7 @@ Flag = StrictBool
 Text = Annotated[str, StringConstraints(strict=True, max_length=1024)]
 #: An object of the platform's own namespace (DNS-1123 subdomain); never with a namespace, never a path.
 ObjectName = Annotated[str, StringConstraints(strict=True, pattern=NAME_PATTERN, max_length=253)]
-SecretKeyName = Annotated[str, StringConstraints(strict=True, pattern=SECRET_KEY_PATTERN, max_length=253)]
+SecretKeyName = Annotated[str, StringConstraints(strict=True, pattern=KEY_PATTERN, max_length=253)]
 #: Without a leading `v`, whichever way it was written.
 Version = Annotated[
     str,
@@ -153,7 +157,7 @@ class SecretKeyRef(Block):
 
 
 def _secret_reference(value: Any, info: ValidationInfo) -> Any:
-    """Bring `{secretKeyRef}`, `{secretRef}`, `{valueFrom: {...}}`, `{name, key}` to one shape; key: the field's name."""
+    """Bring `{secretKeyRef}`, `{secretRef}`, `{valueFrom}`, `{name, key}` to one shape; default key: the field's name."""
     if isinstance(value, str):
         raise ValueError("a secret is given by reference here: {secretKeyRef: {name: ..., key: ...}}")
     for wrapper in ("valueFrom", "secretKeyRef", "secretRef"):

@@ -5,7 +5,7 @@ component holds its final settings: those of `global` and `highAvailability` are
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StrictInt, WithJsonSchema, model_validator
 
@@ -28,6 +28,7 @@ from api.shapes import (
     ObjectName,
     Replicas,
     Retention,
+    Spellings,
     preserve,
 )
 from api.tempo import Tempo
@@ -37,48 +38,52 @@ from eventstore.vocabulary import INSTALL_ORDER, ComponentName
 class Components(Block):
     """The five components; those whose block is absent do not run."""
 
-    prometheus: Prometheus | None = Field(None, description="Metrics.")
-    loki: Loki | None = Field(None, description="Logs.")
-    tempo: Tempo | None = Field(None, description="Traces.")
-    grafana: Grafana | None = Field(None, description="Dashboards.")
-    alertmanager: Alertmanager | None = Field(None, description="Routing of alerts.")
+    prometheus: Prometheus | None = Field(default=None, description="Metrics.")
+    loki: Loki | None = Field(default=None, description="Logs.")
+    tempo: Tempo | None = Field(default=None, description="Traces.")
+    grafana: Grafana | None = Field(default=None, description="Dashboards.")
+    alertmanager: Alertmanager | None = Field(default=None, description="Routing of alerts.")
 
 
 class RetentionPolicies(Block):
     """Retention where a component does not set its own."""
 
-    metrics: Retention | None = Field(None, description="For Prometheus.", examples=["30d"])
-    logs: Retention | None = Field(None, description="For Loki.", examples=["14d"])
-    traces: Retention | None = Field(None, description="For Tempo.", examples=["7d"])
+    metrics: Retention | None = Field(default=None, description="For Prometheus.", examples=["30d"])
+    logs: Retention | None = Field(default=None, description="For Loki.", examples=["14d"])
+    traces: Retention | None = Field(default=None, description="For Tempo.", examples=["7d"])
 
 
 class Global(Block):
     """Settings of every component that does not set its own."""
 
     external_labels: MetricLabels = Field(
-        {}, description="Labels on everything sent elsewhere.", examples=[{"env": "prod"}]
+        default={}, description="Labels on everything sent elsewhere.", examples=[{"env": "prod"}]
     )
-    log_level: LogLevel = Field("info", description="Log level of all components.")
-    node_selector: Labels = Field({}, description="Node labels that all pods need.")
+    log_level: LogLevel = Field(default="info", description="Log level of all components.")
+    node_selector: Labels = Field(default={}, description="Node labels that all pods need.")
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = Field(
-        (), description="Taints that all pods tolerate."
+        default=(), description="Taints that all pods tolerate."
     )
-    affinity: Affinity | None = Field(None, description="Kubernetes affinity of all pods.")
-    image_pull_secrets: PullSecrets = Field((), description="Names of Secrets for the image registry.")
+    affinity: Affinity | None = Field(default=None, description="Kubernetes affinity of all pods.")
+    image_pull_secrets: PullSecrets = Field(default=(), description="Names of Secrets for the image registry.")
     image_registry: HostAndPort | None = Field(
-        None, description="Registry that replaces the host of every default image.", examples=["registry.example.com"]
+        default=None,
+        description="Registry that replaces the host of every default image.",
+        examples=["registry.example.com"],
     )
-    storage_class: ObjectName | None = Field(None, description="StorageClass of every volume.", examples=["gp3"])
+    storage_class: ObjectName | None = Field(
+        default=None, description="StorageClass of every volume.", examples=["gp3"]
+    )
     retention_policies: RetentionPolicies = Field(
-        RetentionPolicies(), description="Retention where a component does not set its own."
+        default=RetentionPolicies(), description="Retention where a component does not set its own."
     )
 
 
 class AntiAffinity(Block):
     """How replicas of a component keep apart."""
 
-    type: Literal["soft", "hard", "none"] = Field("soft", description="Preferred, required, or not at all.")
-    topology_key: LabelKey = Field("kubernetes.io/hostname", description="Node label that forms the groups.")
+    type: Literal["soft", "hard", "none"] = Field(default="soft", description="Preferred, required, or not at all.")
+    topology_key: LabelKey = Field(default="kubernetes.io/hostname", description="Node label that forms the groups.")
 
 
 _ANTI_AFFINITY_WORDS = {
@@ -108,21 +113,23 @@ def _anti_affinity(value: Any) -> Any:
 class HighAvailability(Block):
     """More than one pod of each component that can have it."""
 
-    enabled: Flag = Field(True, description="Whether it is on; true when this block is given.")
+    enabled: Flag = Field(default=True, description="Whether it is on; true when this block is given.")
     anti_affinity: Annotated[AntiAffinity, BeforeValidator(_anti_affinity), WithJsonSchema(preserve())] = Field(
-        AntiAffinity(), description="soft, hard or none; or {type, topologyKey}.", examples=["soft"]
+        default=AntiAffinity(), description="soft, hard or none; or {type, topologyKey}.", examples=["soft"]
     )
-    min_replicas: Replicas = Field(2, description="Fewest pods of a component that sets no replicas and can have more.")
+    min_replicas: Replicas = Field(
+        default=2, description="Fewest pods of a component that sets no replicas and can have more."
+    )
     replication_factor: Annotated[StrictInt, Field(ge=1, le=7)] | None = Field(
-        None, description="Copies of each log line and span; needs a bucket and as many replicas."
+        default=None, description="Copies of each log line and span; needs a bucket and as many replicas."
     )
 
 
 class BackupDestination(Block):
     """Where backups go."""
 
-    type: Literal["ledger", "s3"] = Field("ledger", description="The operator's own store, or a bucket.")
-    s3: S3 | None = Field(None, description="The bucket; needed for type s3.")
+    type: Literal["ledger", "s3"] = Field(default="ledger", description="The operator's own store, or a bucket.")
+    s3: S3 | None = Field(default=None, description="The bucket; needed for type s3.")
 
     @model_validator(mode="after")
     def _bucket_for_s3(self) -> "BackupDestination":
@@ -142,15 +149,15 @@ def _retention_days(value: Any) -> Any:
 class Backup(Block):
     """What is put by before an upgrade, and on a schedule."""
 
-    enabled: Flag = Field(True, description="Whether backups are made; true when this block is given.")
-    required: Flag = Field(True, description="Whether an upgrade waits until its backup is complete.")
-    schedule: Cron | None = Field(None, description="Cron expression, UTC.", examples=["0 2 * * *"])
+    enabled: Flag = Field(default=True, description="Whether backups are made; true when this block is given.")
+    required: Flag = Field(default=True, description="Whether an upgrade waits until its backup is complete.")
+    schedule: Cron | None = Field(default=None, description="Cron expression, UTC.", examples=["0 2 * * *"])
     retention_days: Annotated[StrictInt, Field(ge=1, le=3650), BeforeValidator(_retention_days)] = Field(
-        14, description="How many days a backup is kept."
+        default=14, description="How many days a backup is kept."
     )
-    destination: BackupDestination = Field(BackupDestination(), description="Where backups go.")
+    destination: BackupDestination = Field(default=BackupDestination(), description="Where backups go.")
 
-    also_accepted = {
+    also_accepted: ClassVar[Spellings] = {
         "retention": {
             "x-kubernetes-int-or-string": True,
             "pattern": "^[1-9][0-9]{0,3}(d|w)?$",
@@ -182,9 +189,9 @@ def _network_policy(value: Any) -> Any:
 class NetworkPolicy(Block):
     """Who may reach the components."""
 
-    enabled: Flag = Field(True, description="Whether NetworkPolicies are made; true when this block is given.")
+    enabled: Flag = Field(default=True, description="Whether NetworkPolicies are made; true when this block is given.")
     allow_from: Annotated[tuple[Labels, ...], Field(max_length=16)] = Field(
-        (),
+        default=(),
         description="Further pods of this namespace that may connect, by their labels.",
         examples=[[{"app": "shop"}]],
     )
@@ -193,20 +200,20 @@ class NetworkPolicy(Block):
 class Tls(Block):
     """TLS between components."""
 
-    enabled: Flag = Field(True, description="Whether it is on; true when this block is given.")
-    secret_name: ObjectName | None = Field(None, description="Secret of type kubernetes.io/tls with ca.crt.")
+    enabled: Flag = Field(default=True, description="Whether it is on; true when this block is given.")
+    secret_name: ObjectName | None = Field(default=None, description="Secret of type kubernetes.io/tls with ca.crt.")
 
 
 class Security(Block):
     """Network policies, image rules."""
 
     network_policy: Annotated[NetworkPolicy, BeforeValidator(_network_policy), WithJsonSchema(preserve())] = Field(
-        NetworkPolicy(enabled=False), description="true, false, or {enabled, allowFrom}."
+        default=NetworkPolicy(enabled=False), description="true, false, or {enabled, allowFrom}."
     )
     tls: Annotated[Tls, BeforeValidator(_network_policy), WithJsonSchema(preserve())] = Field(
-        Tls(enabled=False), description="true, false, or {enabled, secretName}."
+        default=Tls(enabled=False), description="true, false, or {enabled, secretName}."
     )
-    require_digests: Flag = Field(False, description="Refuse images that are not given by digest.")
+    require_digests: Flag = Field(default=False, description="Refuse images that are not given by digest.")
 
 
 class PlatformSpec(Block):
@@ -214,22 +221,28 @@ class PlatformSpec(Block):
 
     components: Components = Field(description="What runs; at least one component is enabled.")
     global_: Global = Field(
-        Global(), alias="global", description="Settings of every component that does not set its own."
+        default=Global(), alias="global", description="Settings of every component that does not set its own."
     )
     high_availability: HighAvailability = Field(
-        HighAvailability(enabled=False), description="More than one pod of each component that can have it."
+        default=HighAvailability(enabled=False), description="More than one pod of each component that can have it."
     )
-    backup: Backup = Field(Backup(enabled=False, required=False), description="What is put by before an upgrade.")
-    security: Security = Field(Security(), description="Network policies, image rules.")
-    paused: Flag = Field(False, description="Stop writing to the platform's objects; observing and deletion go on.")
+    backup: Backup = Field(
+        default=Backup(enabled=False, required=False), description="What is put by before an upgrade."
+    )
+    security: Security = Field(default=Security(), description="Network policies, image rules.")
+    paused: Flag = Field(
+        default=False, description="Stop writing to the platform's objects; observing and deletion go on."
+    )
     deletion_policy: Literal["Retain", "Delete"] = Field(
-        "Retain", description="What becomes of the volumes when the platform or a component is removed."
+        default="Retain", description="What becomes of the volumes when the platform or a component is removed."
     )
-    allow_downgrade: Flag = Field(False, description="Permit a downgrade that may lose data. Take a backup first.")
-    adopt: Flag = Field(False, description="Take over objects of the same name that something else made.")
-    strict: Flag = Field(False, description="Refuse unknown fields instead of warning of them.")
+    allow_downgrade: Flag = Field(
+        default=False, description="Permit a downgrade that may lose data. Take a backup first."
+    )
+    adopt: Flag = Field(default=False, description="Take over objects of the same name that something else made.")
+    strict: Flag = Field(default=False, description="Refuse unknown fields instead of warning of them.")
 
-    also_accepted = {
+    also_accepted: ClassVar[Spellings] = {
         "alerting": {
             "type": "object",
             "description": "Another place for components.alertmanager: {alertmanager, rules}.",

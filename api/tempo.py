@@ -1,6 +1,6 @@
 """Tempo: what a user may set."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -8,20 +8,20 @@ from api.component import S3, Component
 from api.defaults import DEFAULT_VERSIONS
 from api.loki import s3_of_storage
 from api.pods import Storage
-from api.shapes import Block, Flag, Retention, Version, preserve
+from api.shapes import Block, CelRules, Flag, Retention, Version, preserve
 from eventstore.vocabulary import ComponentName
 
 
 class Receivers(Block):
     """Protocols on which spans are received."""
 
-    otlp_grpc: Flag = Field(True, description="OTLP over gRPC, port 4317.")
-    otlp_http: Flag = Field(True, description="OTLP over HTTP, port 4318.")
-    jaeger_grpc: Flag = Field(False, description="Jaeger over gRPC, port 14250.")
-    jaeger_thrift_http: Flag = Field(False, description="Jaeger Thrift over HTTP, port 14268.")
-    jaeger_thrift_compact: Flag = Field(False, description="Jaeger Thrift compact over UDP, port 6831.")
-    jaeger_thrift_binary: Flag = Field(False, description="Jaeger Thrift binary over UDP, port 6832.")
-    zipkin: Flag = Field(False, description="Zipkin, port 9411.")
+    otlp_grpc: Flag = Field(default=True, description="OTLP over gRPC, port 4317.")
+    otlp_http: Flag = Field(default=True, description="OTLP over HTTP, port 4318.")
+    jaeger_grpc: Flag = Field(default=False, description="Jaeger over gRPC, port 14250.")
+    jaeger_thrift_http: Flag = Field(default=False, description="Jaeger Thrift over HTTP, port 14268.")
+    jaeger_thrift_compact: Flag = Field(default=False, description="Jaeger Thrift compact over UDP, port 6831.")
+    jaeger_thrift_binary: Flag = Field(default=False, description="Jaeger Thrift binary over UDP, port 6832.")
+    zipkin: Flag = Field(default=False, description="Zipkin, port 9411.")
 
 
 _PROTOCOLS = {
@@ -71,21 +71,21 @@ class Tempo(Component):
 
     allowed_args = frozenset({"log.level", "server.http-read-timeout", "server.http-write-timeout"})
 
-    version: Version = Field(DEFAULT_VERSIONS[ComponentName.TEMPO], description="Version of Tempo.")
-    storage: Storage = Field(Storage(size="10Gi"), description="Persistent volume of each replica.")
-    retention: Retention = Field("14d", description="How long traces are kept: h, d or w.", examples=["7d"])
-    s3: S3 | None = Field(None, description="Bucket for blocks; the local volume when absent.")
+    version: Version = Field(default=DEFAULT_VERSIONS[ComponentName.TEMPO], description="Version of Tempo.")
+    storage: Storage = Field(default=Storage(size="10Gi"), description="Persistent volume of each replica.")
+    retention: Retention = Field(default="14d", description="How long traces are kept: h, d or w.", examples=["7d"])
+    s3: S3 | None = Field(default=None, description="Bucket for blocks; the local volume when absent.")
     receivers: Annotated[Receivers, BeforeValidator(_flat_receivers), WithJsonSchema(preserve("object"))] = Field(
-        Receivers(),
+        default=Receivers(),
         description="Protocols: otlp, jaeger, zipkin as in Tempo's configuration; addresses in it are not used.",
         examples=[{"otlp": {"grpc": {}, "http": {}}}],
     )
     metrics_generator: Flag = Field(
-        True, description="Whether span metrics and service graphs go to Prometheus, if it is enabled."
+        default=True, description="Whether span metrics and service graphs go to Prometheus, if it is enabled."
     )
-    multi_tenant: Flag = Field(False, description="Whether requests need the header X-Scope-OrgID.")
+    multi_tenant: Flag = Field(default=False, description="Whether requests need the header X-Scope-OrgID.")
 
-    cel_rules = (
+    cel_rules: ClassVar[CelRules] = (
         (
             "!has(self.replicas) || self.replicas <= 1 || has(self.s3) && (!has(self.s3.enabled) || self.s3.enabled)",
             "tempo.replicas above 1 needs a bucket; set tempo.s3, or replicas: 1",
