@@ -1,0 +1,75 @@
+"""What the documentation points at exists, and what it promises can be typed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.project.tidy import ROOT
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as Git forges make them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def code_blocks(page: Path) -> str:
+    return "\n".join(re.findall(r"^```console\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    broken = []
+    for target in LINK.findall(page.read_text()):
+        path, _, anchor = target.partition("#")
+        found = (page.parent / path).resolve() if path else page
+        if not found.exists() or (anchor and anchor not in anchors(found)):
+            broken.append(target)
+    assert broken == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/operations.md"])
+def test_every_make_target_that_is_mentioned_exists(name: str) -> None:
+    mentioned = set(re.findall(r"\bmake ([a-z-]+)`|^\$ make ([a-z-]+)", (ROOT / name).read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {first or second for first, second in mentioned} <= targets
+
+
+def test_every_file_that_a_command_names_exists() -> None:
+    named = {path for page in PAGES for path in re.findall(r" -[fk] ((?:deploy|examples)/\S+)", code_blocks(page))}
+    assert named
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_the_readme_opens_with_what_it_is_a_picture_and_the_two_commands() -> None:
+    opening = (ROOT / "README.md").read_text().split("\n## ")[0]
+    assert opening.index("is a Kubernetes operator") < opening.index("```mermaid") < opening.index("$ make demo")
+    assert "$ make test" in opening
+    main_path = [ROOT / path for path in re.findall(r"\]\(([\w/]+\.py)\)", opening)]
+    assert [path.name for path in main_path] == [
+        "events.py",
+        "platform.py",
+        "transitions.py",
+        "decide.py",
+        "plan.py",
+        "loop.py",
+    ]
+
+
+def test_the_index_lists_every_decision_once_and_in_order() -> None:
+    folder = ROOT / "docs/adr"
+    pages = sorted(path.name for path in folder.glob("0*.md"))
+    assert LINK.findall((folder / "README.md").read_text()) == pages
+    assert [int(name[:4]) for name in pages] == list(range(1, len(pages) + 1))
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs/adr").glob("0*.md")), ids=lambda page: page.stem)
+def test_a_decision_says_why_what_and_what_follows(page: Path) -> None:
+    text = page.read_text()
+    assert re.match(rf"# {int(page.name[:4])}\. \S", text)
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
+    assert re.search(r"^Status: (accepted|replaced by \[.+\])$", text, re.MULTILINE)
