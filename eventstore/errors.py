@@ -42,3 +42,11 @@ class CorruptEventError(StoreError):
 
 class StoreConfigurationError(StoreError):
     """The database URL is missing or not usable."""
+
+
+class EventRefusedError(StoreError):
+    """The append cannot be stored as it is: it breaks a limit of the log. Nothing was written."""
+
+
+class EventIdTakenError(StoreError):
+    """An event id of this append already belongs to another event. Nothing was written."""

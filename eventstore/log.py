@@ -4,10 +4,19 @@ from datetime import datetime
 from typing import Protocol
 
 from eventstore.envelope import AppendResult, NewEvent, RecordedEvent, StateRecord, StoredState
+from eventstore.lease import LeaseStore
 
 
 class EventLog(Protocol):
-    """An append-only log of events in streams, with the folded state of each stream beside it."""
+    """An append-only log of events in streams, with the folded state of each stream beside it.
+
+    Safe to share between threads. Everything raises StoreUnavailableError when the store cannot be reached.
+    """
+
+    @property
+    def lease(self) -> LeaseStore:
+        """The lease kept in this log's database; its epoch fences appends."""
+        ...
 
     def append(
         self,
@@ -29,7 +38,12 @@ class EventLog(Protocol):
             state: folded state after these events, stored in the same transaction.
             contents: content-addressed documents (`sha256:...` -> bytes) the events refer to; existing ones are kept.
 
+        Appending the same event ids again at the same place returns the first result and writes nothing: after a
+        StoreUnavailableError of unknown outcome, append again.
+
         Raises:
+            EventRefusedError: a limit of `eventstore.limits` is broken.
+            EventIdTakenError: an event id belongs to another event.
             StreamConflictError: the stream is not at `expected_version`.
             StaleEpochError: another replica holds a newer lease.
             StoreUnavailableError: the store cannot be reached or refuses writes; nothing is known to be written.
@@ -58,6 +72,10 @@ class EventLog(Protocol):
 
     def load_state(self, stream_id: str) -> StoredState | None:
         """The stored projection of one stream."""
+        ...
+
+    def store_state(self, stream_id: str, version: int, state: StateRecord) -> bool:
+        """Replace the stored projection (a refold under a new fold version), if the stream still is at `version`."""
         ...
 
     def list_states(self, *, include_closed: bool = False) -> list[StoredState]:

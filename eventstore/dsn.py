@@ -1,0 +1,67 @@
+"""Database URLs: which store they mean, and how to show them without the password."""
+
+import re
+from enum import Enum
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from eventstore.errors import StoreConfigurationError
+
+_EXAMPLES = "use sqlite:///path/ledger.db, postgresql://user@host/database or memory://"
+_PASSWORD_IN_AUTHORITY = re.compile(r"(?<=://)([^:@/?#]*):[^@]*@")
+_PASSWORD_PARAMETER = re.compile(r"(?i)\b((?:ssl)?password)=[^&\s]*")
+
+
+class DsnKind(Enum):
+    """The stores there are."""
+
+    MEMORY = "memory"
+    SQLITE = "sqlite"
+    POSTGRES = "postgres"
+
+
+class Dsn(NamedTuple):
+    """A URL that was understood."""
+
+    kind: DsnKind
+    #: SQLite: path of the file. Postgres: a URL that libpq understands. Memory: empty.
+    target: str
+
+
+def parse_dsn(dsn: str | None) -> Dsn:
+    """Tell the store from its URL.
+
+    Raises:
+        StoreConfigurationError: it is missing or of no known form; the message holds no password.
+    """
+    if not dsn or not dsn.strip():
+        raise StoreConfigurationError(f"the database URL is missing: {_EXAMPLES}")
+    if not dsn.isprintable():
+        raise StoreConfigurationError(f"the database URL holds control characters: {_EXAMPLES}")
+    dsn = dsn.strip()
+    scheme, separator, rest = dsn.partition("://")
+    if not separator:
+        raise StoreConfigurationError(f"the database URL has no scheme: {_EXAMPLES}")
+    match scheme.lower():
+        case "memory":
+            return Dsn(DsnKind.MEMORY, "")
+        case "sqlite":
+            return Dsn(DsnKind.SQLITE, _sqlite_path(rest))
+        case "postgresql" | "postgres" | "postgresql+psycopg":
+            return Dsn(DsnKind.POSTGRES, f"postgresql://{rest}")
+    raise StoreConfigurationError(f"the database URL has an unknown scheme {scheme[:40]!r}: {_EXAMPLES}")
+
+
+def mask_dsn(dsn: str) -> str:
+    """The URL with `***` in place of every password."""
+    return _PASSWORD_PARAMETER.sub(r"\1=***", _PASSWORD_IN_AUTHORITY.sub(r"\1:***@", dsn))
+
+
+def _sqlite_path(rest: str) -> str:
+    path = unquote(rest.partition("?")[0])
+    if not path.startswith("/"):
+        raise StoreConfigurationError("a SQLite URL has three slashes before the path, four for an absolute one")
+    path = path[1:]
+    if not path or path == ":memory:":
+        raise StoreConfigurationError("a SQLite log needs a file: for a log in memory use memory://")
+    return path

@@ -1,0 +1,36 @@
+"""A SQLAlchemy engine on the log's database: for migrations, audit queries and the tables of read models.
+
+The log itself does not go through here: its hot paths talk to the drivers.
+"""
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.pool import NullPool
+
+from eventstore.dsn import DsnKind, parse_dsn
+from eventstore.errors import StoreConfigurationError
+from eventstore.postgres_connection import connect as connect_postgres
+from eventstore.sqlite_connection import connect as connect_sqlite
+
+
+def create_ledger_engine(dsn: str, *, create: bool = False) -> Engine:
+    """An engine whose errors hold no parameters (they would show what was stored).
+
+    On SQLite nothing begins by itself: say `connection.exec_driver_sql("BEGIN IMMEDIATE")` before writing.
+    Connecting raises the errors of `open_log`.
+    """
+    kind, target = parse_dsn(dsn)
+    if kind is DsnKind.MEMORY:
+        raise StoreConfigurationError("a log in memory has no tables")
+    if kind is DsnKind.SQLITE:
+        return create_engine(
+            "sqlite://", creator=lambda: connect_sqlite(target, create=create), poolclass=NullPool, hide_parameters=True
+        )
+    return create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: connect_postgres(target, autocommit=False),
+        pool_size=4,
+        max_overflow=4,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        hide_parameters=True,
+    )

@@ -1,0 +1,167 @@
+"""Group commit: many threads append, one of them commits for all.
+
+There is no committer thread. The first thread that finds nobody committing becomes the leader: it takes what is
+queued, commits it as one batch, hands each follower its outcome, and passes the lead to the next one that waits. A lone
+caller thus commits its own append without any hand-over between threads, and while one batch is on its way to the disk
+the next one gathers.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from eventstore.appending import Append, Outcome
+from eventstore.envelope import AppendResult
+from eventstore.errors import StoreError, StoreUnavailableError
+
+APPENDS_QUEUED_MAX = 4096
+EVENTS_PER_BATCH_MAX = 2000
+PAYLOAD_BYTES_PER_BATCH_MAX = 16 << 20
+WAIT_SECONDS_MAX = 15.0
+
+
+class _Waiting:
+    """One append in the queue, and the thread that waits for it."""
+
+    __slots__ = ("append", "leads", "outcome", "wake")
+
+    def __init__(self, append: Append) -> None:
+        self.append = append
+        self.outcome: Outcome | None = None
+        self.leads = False
+        # A lock is the cheapest thing a thread can sleep on: taken now, released by whoever wakes it.
+        self.wake = threading.Lock()
+        self.wake.acquire()
+
+
+class GroupCommit:
+    """Gathers the appends of all threads into batches. `commit` is never called by two threads at once.
+
+    Args:
+        commit: writes a batch in one transaction and returns one outcome per append, in order. Within a batch all
+            streams differ and so do all event ids. What it raises befalls the whole batch.
+        wait_seconds_max: how long an append may wait for its batch to be written.
+        queue_max: appends that may wait; one more is refused at once.
+    """
+
+    def __init__(
+        self,
+        commit: Callable[[list[Append]], list[Outcome]],
+        *,
+        wait_seconds_max: float = WAIT_SECONDS_MAX,
+        queue_max: int = APPENDS_QUEUED_MAX,
+    ) -> None:
+        self._commit = commit
+        self._wait_seconds_max = wait_seconds_max
+        self._queue_max = queue_max
+        self._mutex = threading.Lock()
+        self._queue: deque[_Waiting] = deque()
+        self._led = False
+        self._closed = False
+        self._idle = threading.Condition(self._mutex)
+
+    def submit(self, append: Append) -> AppendResult:
+        """Write the append as part of some batch and return its result, or raise what came of it."""
+        waiting = _Waiting(append)
+        with self._mutex:
+            if self._closed:
+                raise StoreUnavailableError("the event log is closed")
+            if len(self._queue) >= self._queue_max:
+                raise StoreUnavailableError(f"{self._queue_max} appends are waiting already: nothing was written")
+            self._queue.append(waiting)
+            waiting.leads = not self._led
+            self._led = True
+        if not waiting.leads:
+            self._follow(waiting)
+        if waiting.outcome is None:
+            self._lead(waiting)
+        outcome = waiting.outcome
+        if isinstance(outcome, AppendResult):
+            return outcome
+        raise outcome or StoreUnavailableError("the append was interrupted")
+
+    def close(self) -> None:
+        """Refuse new appends and wait until those that were accepted are done."""
+        with self._mutex:
+            self._closed = True
+            self._idle.wait_for(lambda: not self._led, timeout=self._wait_seconds_max)
+
+    def _follow(self, waiting: _Waiting) -> None:
+        """Sleep until the outcome is there or the lead is passed on to this thread."""
+        try:
+            if waiting.wake.acquire(timeout=self._wait_seconds_max):
+                return
+        except BaseException:
+            # Interrupted while asleep. If the lead came meanwhile, it must not be lost with this thread.
+            if not self._withdraw(waiting) and waiting.leads:
+                self._pass_on()
+            raise
+        withdrawn = self._withdraw(waiting)
+        if waiting.leads or waiting.outcome is not None:
+            return
+        fate = "nothing was written" if withdrawn else "append again with the same event ids to learn its fate"
+        raise StoreUnavailableError(f"the append waited for {self._wait_seconds_max:g} s: {fate}")
+
+    def _withdraw(self, waiting: _Waiting) -> bool:
+        """Take the append out of the queue; False if it leads, is on its way or is done."""
+        with self._mutex:
+            if waiting.leads or waiting not in self._queue:
+                return False
+            self._queue.remove(waiting)
+            return True
+
+    def _lead(self, own: _Waiting) -> None:
+        """Commit batches until the own append is done, then pass the lead on."""
+        try:
+            while own.outcome is None:
+                with self._mutex:
+                    batch = self._take_batch()
+                self._commit_batch(batch)
+        finally:
+            self._pass_on()
+
+    def _commit_batch(self, batch: list[_Waiting]) -> None:
+        outcomes: list[Outcome] = []
+        error: StoreError = StoreUnavailableError("the commit was interrupted: append again with the same event ids")
+        try:
+            outcomes = self._commit([waiting.append for waiting in batch])
+        except StoreError as raised:
+            error = raised
+        finally:
+            # Also when interrupted: the followers must not be left asleep.
+            for number, waiting in enumerate(batch):
+                waiting.outcome = outcomes[number] if outcomes else error
+                waiting.wake.release()
+
+    def _take_batch(self) -> list[_Waiting]:
+        """The longest head of the queue that fits; what collides with it on stream or event id stays queued."""
+        batch: list[_Waiting] = []
+        left: list[_Waiting] = []
+        streams: set[str] = set()
+        event_ids: set[object] = set()
+        events = size = 0
+        while self._queue and events < EVENTS_PER_BATCH_MAX and size < PAYLOAD_BYTES_PER_BATCH_MAX:
+            waiting = self._queue.popleft()
+            append = waiting.append
+            ids = {event.event_id for event in append.events}
+            if append.stream_id in streams or not event_ids.isdisjoint(ids):
+                left.append(waiting)
+                continue
+            batch.append(waiting)
+            streams.add(append.stream_id)
+            event_ids |= ids
+            events += len(ids)
+            size += sum(len(event.payload) for event in append.events)
+        self._queue.extendleft(reversed(left))
+        return batch
+
+    def _pass_on(self) -> None:
+        """Wake the next one that waits as leader; with nobody waiting, the next caller leads."""
+        with self._mutex:
+            if self._queue:
+                successor = self._queue[0]
+                successor.leads = True
+                successor.wake.release()
+            else:
+                self._led = False
+                self._idle.notify_all()
