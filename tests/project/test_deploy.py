@@ -7,6 +7,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from reconciler.shell import resources
+from reconciler.shell.cluster import Resource
 from tests.project.kustomize import KubernetesObject, of_kind, pod_templates
 from tests.project.tidy import ROOT
 
@@ -16,6 +18,11 @@ WRITES = {"create", "update", "patch", "delete"}
 
 def rules(objects: list[KubernetesObject]) -> list[dict[str, Any]]:
     return [rule for role in (*of_kind(objects, "ClusterRole"), *of_kind(objects, "Role")) for rule in role["rules"]]
+
+
+def named(resource: Resource) -> tuple[str, str]:
+    """(API group, plural) as RBAC writes them; the core group is empty."""
+    return resource.api_version.rpartition("/")[0], resource.plural
 
 
 def verbs_on(objects: list[KubernetesObject], resource: str) -> set[str]:
@@ -56,6 +63,27 @@ def test_the_base_brings_what_an_operator_needs(base: list[KubernetesObject]) ->
 
 def test_the_base_holds_no_secret(base: list[KubernetesObject]) -> None:
     assert of_kind(base, "Secret") == []
+
+
+def test_the_role_grants_the_calls_the_code_makes_and_no_other(base: list[KubernetesObject]) -> None:
+    watched = {entry.resource for entry in resources.WATCHED}
+    only_looked_at = {resources.POD, resources.PERSISTENT_VOLUME_CLAIM, resources.RESOURCE_QUOTA}
+    children = watched - only_looked_at - {resources.PLATFORM}
+    expected = {named(resource): {"list", "watch"} for resource in only_looked_at}
+    expected |= {named(resource): {"get", "list", "watch", "create", "patch", "delete"} for resource in children}
+    expected[named(resources.SECRET)] = {"get", "create", "patch", "delete"}
+    expected[named(resources.EVENT)] = {"create"}
+    group, plural = named(resources.PLATFORM)
+    expected[group, plural] = {"get", "list", "watch", "patch"}
+    expected[group, f"{plural}/status"] = {"patch"}
+    expected[group, f"{plural}/finalizers"] = {"update"}
+    granted = {
+        (group, resource): set(rule["verbs"])
+        for rule in rules(base)
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    assert granted == expected
 
 
 def test_no_rule_has_a_wildcard(objects: list[KubernetesObject]) -> None:
