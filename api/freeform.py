@@ -1,6 +1,7 @@
 """YAML text that stands inside a spec (scrape configs, an Alertmanager configuration), read as plain JSON values."""
 
 import re
+from enum import StrEnum
 from typing import Any
 
 import yaml
@@ -8,15 +9,34 @@ import yaml
 #: No free-form text may be longer than this (characters).
 TEXT_LENGTH_MAX = 262_144
 _DEPTH_MAX = 60
-_MARKER = "# not recorded: not valid YAML at line {line}, column {column}"
-_MARKER_PATTERN = re.compile(r"# not recorded: not valid YAML at line ([0-9]+), column ([0-9]+)")
+
+
+class YamlProblem(StrEnum):
+    """What can be wrong with a text."""
+
+    INVALID = "not valid YAML"
+    ALIAS = "a YAML alias, which is not accepted (write the part out)"
+    TOO_DEEP = "nested too deeply"
+    TOO_LONG = "too long"
+    NOT_JSON = "a YAML type that JSON does not have"
+    SCALAR = "neither a list nor an object"
+
+
+#: Start of the text that stands where a value could not be recorded.
+UNRECORDED = "# not recorded: "
+_MARKER_PATTERN = re.compile(
+    re.escape(UNRECORDED)
+    + "(?P<problem>"
+    + "|".join(re.escape(problem) for problem in YamlProblem)
+    + r") at line (?P<line>[0-9]{1,9}), column (?P<column>[0-9]{1,9})"
+)
 
 
 class FreeTextError(ValueError):
-    """The text is not valid YAML. The message gives the place, never the content."""
+    """The text is not usable YAML. The message gives the problem and the place, never the content."""
 
-    def __init__(self, line: int, column: int, problem: str = "not valid YAML") -> None:
-        self.line, self.column = line, column
+    def __init__(self, line: int, column: int, problem: YamlProblem = YamlProblem.INVALID) -> None:
+        self.line, self.column, self.problem = line, column, problem
         super().__init__(f"{problem} at line {line}, column {column}")
 
 
@@ -27,15 +47,15 @@ class _JsonLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            raise self._refusal("YAML aliases are not accepted (write the part out)")
+            raise self._refusal(YamlProblem.ALIAS)
         if self.depth >= _DEPTH_MAX:
-            raise self._refusal("nested too deeply")
+            raise self._refusal(YamlProblem.TOO_DEEP)
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
 
-    def _refusal(self, problem: str) -> FreeTextError:
+    def _refusal(self, problem: YamlProblem) -> FreeTextError:
         # `mark` and `line` are set by PyYAML's Reader.
         return FreeTextError(self.line + 1, self.column + 1, problem)
 
@@ -48,18 +68,18 @@ _JsonLoader.yaml_implicit_resolvers = {
 
 
 def parse_yaml_text(text: str) -> Any:
-    """The value of one YAML document, with text keys throughout.
+    """The list or object in a YAML document, with text keys throughout; None for an empty one.
 
     Raises:
         FreeTextError: with line and column, counted from 1.
     """
     unrecorded = _MARKER_PATTERN.fullmatch(text)
     if unrecorded:
-        raise FreeTextError(int(unrecorded[1]), int(unrecorded[2]))
+        raise FreeTextError(int(unrecorded["line"]), int(unrecorded["column"]), YamlProblem(unrecorded["problem"]))
     if len(text) > TEXT_LENGTH_MAX:
-        raise FreeTextError(1, 1, f"longer than {TEXT_LENGTH_MAX} characters")
+        raise FreeTextError(1, 1, YamlProblem.TOO_LONG)
     try:
-        return _json_value(yaml.load(text, Loader=_JsonLoader))  # noqa: S506 - a SafeLoader, made stricter
+        value = _json_value(yaml.load(text, Loader=_JsonLoader))  # noqa: S506 - a SafeLoader, made stricter
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise FreeTextError(mark.line + 1 if mark else 1, mark.column + 1 if mark else 1) from None
@@ -70,11 +90,19 @@ def parse_yaml_text(text: str) -> Any:
         if isinstance(error, FreeTextError):
             raise
         raise FreeTextError(1, 1) from None
+    if value is not None and not isinstance(value, dict | list):
+        raise FreeTextError(1, 1, YamlProblem.SCALAR)
+    return value
 
 
 def unrecorded_text(error: FreeTextError) -> str:
     """What is recorded in place of a text that could not be read, and so could not be searched for secrets."""
-    return _MARKER.format(line=error.line, column=error.column)
+    return f"{UNRECORDED}{error}"
+
+
+def is_unrecorded_text(text: str) -> bool:
+    """Whether this is the output of `unrecorded_text`."""
+    return _MARKER_PATTERN.fullmatch(text) is not None
 
 
 def _json_value(value: Any) -> Any:
@@ -85,7 +113,7 @@ def _json_value(value: Any) -> Any:
     if value is None or isinstance(value, str | bool | int | float):
         return value
     # !!binary, !!set and the like: nothing of ours reads them.
-    raise FreeTextError(1, 1, "a YAML type that JSON does not have")
+    raise FreeTextError(1, 1, YamlProblem.NOT_JSON)
 
 
 def _json_key(key: Any) -> str:

@@ -227,6 +227,17 @@ class Grafana(Component):
         return entry
 
     @model_validator(mode="after")
+    def _config_reads_no_files(self) -> "Grafana":
+        for section, entries in self.config.items():
+            for key, value in entries.items():
+                names_a_file = section == "paths" or key.endswith(("_file", "_path", "__FILE"))
+                if names_a_file or (isinstance(value, str) and "$__" in value):
+                    raise ValueError(
+                        f"config.{section}.{key} is not accepted: a spec names no files; use a secretKeyRef"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _replicas_need_a_database(self) -> "Grafana":
         if self.replicas > 1 and self.database is None:
             raise ValueError("replicas above 1 needs a shared database; set database, or replicas: 1")

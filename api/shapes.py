@@ -138,15 +138,33 @@ def _yaml_or_value(value: Any) -> Any:
     return parse_yaml_text(value) if isinstance(value, str) else value
 
 
+def _no_file_paths(value: Any) -> Any:
+    """Free-form configuration must not make a component read its own file system."""
+    stack = [value]
+    while stack:
+        entry = stack.pop()
+        if isinstance(entry, dict):
+            for key in entry:
+                if re.search(r"(_file|File|_files)$|^(files?|file_sd_configs|fileSdConfigs|templates)$", key):
+                    raise ValueError(f"{key} is not accepted: a spec names no files; give the value, or a secretKeyRef")
+            stack.extend(entry.values())
+        elif isinstance(entry, list | tuple):
+            stack.extend(entry)
+    return value
+
+
 #: A list of free-form objects, given as a list or as YAML text. Secrets in it are `{"secretKeyRef": {name, key}}`.
 FreeList = Annotated[
     tuple[dict[str, Any], ...],
     Field(max_length=500),
     BeforeValidator(_yaml_or_value),
+    AfterValidator(_no_file_paths),
     WithJsonSchema(preserve()),
 ]
 #: A free-form object, given as an object or as YAML text. Secrets in it are `{"secretKeyRef": {name, key}}`.
-FreeObject = Annotated[dict[str, Any], BeforeValidator(_yaml_or_value), WithJsonSchema(preserve())]
+FreeObject = Annotated[
+    dict[str, Any], BeforeValidator(_yaml_or_value), AfterValidator(_no_file_paths), WithJsonSchema(preserve())
+]
 
 
 class SecretKeyRef(Block):
