@@ -28,6 +28,7 @@ from api.shapes import (
     SecretField,
     Spellings,
     Version,
+    keyed_by,
     preserve,
 )
 
@@ -74,7 +75,9 @@ class Component(Block):
         default=(), description="Further command line flags, from the component's list of accepted ones."
     )
     extra_env: Annotated[tuple[EnvVar, ...], Field(max_length=64)] = Field(
-        default=(), description="Further environment variables; names are unique."
+        default=(),
+        description="Further environment variables; names are unique.",
+        json_schema_extra=keyed_by("name"),
     )
     log_level: LogLevel | None = Field(default=None, description="Log level; that of spec.global when absent.")
     log_format: LogFormat = Field(default="logfmt", description="Format of log lines.")
@@ -157,7 +160,7 @@ class S3(Block):
     }
     cel_rules: ClassVar[CelRules] = (
         (
-            "!(has(self.enabled) && !self.enabled) ? (has(self.bucket) || has(self.bucketName)) : true",
+            "has(self.bucket) || has(self.bucketName) || (has(self.enabled) && !self.enabled)",
             "s3: bucket is needed; name the bucket, or set enabled: false",
         ),
     )

@@ -20,6 +20,7 @@ from api.shapes import (
     Text,
     Url,
     Version,
+    keyed_by,
     preserve,
 )
 from eventstore.vocabulary import ComponentName
@@ -177,7 +178,10 @@ class Grafana(Component):
         description="{secretKeyRef: {name, key}}; generated once when absent. Inline text is moved to a Secret.",
     )
     data_sources: Annotated[tuple[DataSource, ...], Field(max_length=64), BeforeValidator(_named_list)] = Field(
-        default=(), alias="datasources", description="Data sources beside those of the platform's own components."
+        default=(),
+        alias="datasources",
+        description="Data sources beside those of the platform's own components.",
+        json_schema_extra=keyed_by("name"),
     )
     dashboards: Annotated[
         tuple[Dashboard, ...], Field(max_length=128), BeforeValidator(_named_list), WithJsonSchema(preserve())

@@ -14,6 +14,7 @@ from api.shapes import (
     Annotations,
     Block,
     Bytes,
+    CelRules,
     Cpu,
     Flag,
     Host,
@@ -83,6 +84,15 @@ class Resources(Block):
     requests: ResourceAmounts = Field(default=ResourceAmounts(), description="What the scheduler reserves.")
     limits: ResourceAmounts = Field(default=ResourceAmounts(), description="What the container may use at most.")
 
+    cel_rules: ClassVar[CelRules] = tuple(
+        (
+            f"!(has(self.requests) && has(self.limits) && has(self.requests.{unit}) && has(self.limits.{unit})) || "
+            f"quantity(string(self.requests.{unit})).compareTo(quantity(string(self.limits.{unit}))) <= 0",
+            f"requests.{unit} is more than limits.{unit}; raise the limit or lower the request",
+        )
+        for unit in ("cpu", "memory")
+    )
+
     @model_validator(mode="after")
     def _requests_within_limits(self) -> "Resources":
         for unit in ("cpu", "memory"):
@@ -104,6 +114,18 @@ class Storage(Block):
         examples=["gp3"],
     )
 
+    cel_rules: ClassVar[CelRules] = (
+        (
+            "!has(self.size) || !has(oldSelf.size) || quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0",
+            "storage.size cannot shrink; set it to the size it had, or more",
+        ),
+        (
+            "has(self.storageClassName) == has(oldSelf.storageClassName) && "
+            "(!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
+            "storage.storageClassName cannot be changed; set it back, or create another platform and move over",
+        ),
+    )
+
 
 class EnvVar(Block):
     """An environment variable: exactly one of `value` and `valueFrom`."""
@@ -118,6 +140,10 @@ class EnvVar(Block):
     )
     value_from: Annotated[SecretKeyRef, WithJsonSchema(preserve("object"))] | None = Field(
         default=None, description="{secretKeyRef: {name, key}}: the value is read from a Secret of this namespace."
+    )
+
+    cel_rules: ClassVar[CelRules] = (
+        ("has(self.value) != has(self.valueFrom)", "give either value or valueFrom.secretKeyRef"),
     )
 
     @model_validator(mode="before")
@@ -289,6 +315,13 @@ class Ingress(Block):
     )
     annotations: Annotations = Field(
         default={}, description="Annotations of the Ingress, for example for cert-manager."
+    )
+
+    cel_rules: ClassVar[CelRules] = (
+        (
+            "has(self.host) || (has(self.enabled) && !self.enabled)",
+            "ingress.host is needed; set it, for example grafana.example.com, or enabled: false",
+        ),
     )
 
     @model_validator(mode="before")

@@ -124,6 +124,11 @@ Annotations = Annotated[
 MetricLabels = Annotated[dict[LabelName, Text], Field(max_length=64)]
 
 
+def keyed_by(field: str) -> dict[str, Any]:
+    """Schema of a list whose entries are told apart by one field, so that appliers own entries and not the list."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [field]}
+
+
 def preserve(json_type: str | None = None, description: str | None = None) -> dict[str, Any]:
     """Schema of a field that is written in several shapes: the API server lets it pass, api.parsing judges it."""
     schema: dict[str, Any] = {"x-kubernetes-preserve-unknown-fields": True}

@@ -19,6 +19,7 @@ from api.prometheus import Prometheus
 from api.rules import RuleGroup
 from api.shapes import (
     Block,
+    CelRules,
     Cron,
     Flag,
     HostAndPort,
@@ -131,6 +132,10 @@ class BackupDestination(Block):
     type: Literal["ledger", "s3"] = Field(default="ledger", description="The operator's own store, or a bucket.")
     s3: S3 | None = Field(default=None, description="The bucket; needed for type s3.")
 
+    cel_rules: ClassVar[CelRules] = (
+        ("!has(self.type) || self.type != 's3' || has(self.s3)", "type s3 needs s3: {bucket: ...}"),
+    )
+
     @model_validator(mode="after")
     def _bucket_for_s3(self) -> "BackupDestination":
         if self.type == "s3" and self.s3 is None:
@@ -216,6 +221,10 @@ class Security(Block):
     require_digests: Flag = Field(default=False, description="Refuse images that are not given by digest.")
 
 
+#: CEL: the block is given and not switched off.
+_ENABLED_RULE = "(has({0}) && (!has({0}.enabled) || {0}.enabled))"
+
+
 class PlatformSpec(Block):
     """The desired state of an observability platform."""
 
@@ -247,11 +256,22 @@ class PlatformSpec(Block):
             "type": "object",
             "description": "Another place for components.alertmanager: {alertmanager, rules}.",
             "properties": {
-                "alertmanager": preserve("object", "Same as components.alertmanager."),
+                "alertmanager": preserve("object", "Same as components.alertmanager.")
+                | {"properties": {"enabled": {"type": "boolean", "description": "Whether it runs."}}},
                 "rules": preserve(None, "Same as components.alertmanager.rules."),
             },
         },
     }
+
+    cel_rules: ClassVar[CelRules] = (
+        (
+            " || ".join(_ENABLED_RULE.format(f"self.components.{name}") for name in INSTALL_ORDER)
+            + " || (has(self.alerting) && "
+            + _ENABLED_RULE.format("self.alerting.alertmanager")
+            + ")",
+            "at least one component must be enabled; set components.prometheus.enabled: true",
+        ),
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -260,7 +280,7 @@ class PlatformSpec(Block):
 
     @model_validator(mode="after")
     def _something_runs(self) -> "PlatformSpec":
-        if not any(True for _ in self.enabled_components()):
+        if next(self.enabled_components(), None) is None:
             raise ValueError("at least one component must be enabled; set components.prometheus.enabled: true")
         return self
 
