@@ -2,72 +2,60 @@
 
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
-from eventstore.errors import StoreConfigurationError
+from eventstore.dsn import DsnKind, parse_dsn
+from eventstore.engine import create_ledger_engine
+from eventstore.sqlite_connection import connect
 from projections.tables import create_read_models
-
-#: How long a write waits for the log's committer on SQLite, seconds.
-BUSY_TIMEOUT_SECONDS = 10
-#: DSN of a log in memory; its read models live in a SQLite database in memory.
-MEMORY = "memory:"
 
 
 def engine_for(dsn: str) -> Engine:
-    """The engine of the read models that belong to the log at `dsn`.
+    """The engine of the read models that belong to the log at `dsn`; connecting raises the errors of `open_log`.
 
-    Args:
-        dsn: `postgresql://...`, `sqlite:///file`, or `memory:` (tables are created; every call is a database of its
-            own).
+    A log in memory has its read models in a SQLite database in memory; every call makes a new one, tables included.
+    Transactions there and on SQLite begin as reading ones: whoever writes must not read first (see `advance`).
 
     Raises:
-        StoreConfigurationError: not such a URL. The message does not repeat it: it may hold a password.
+        StoreConfigurationError: the URL is missing or of no known form.
     """
-    if dsn in {"", MEMORY, "memory://"}:
-        engine = _sqlite("sqlite://")
+    kind, target = parse_dsn(dsn)
+    if kind is DsnKind.POSTGRES:
+        return create_ledger_engine(dsn)
+    engine = _in_memory() if kind is DsnKind.MEMORY else _on_file(target)
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    if kind is DsnKind.MEMORY:
         create_read_models(engine)
-        return engine
-    try:
-        url = make_url(dsn)
-    except ArgumentError:
-        raise StoreConfigurationError(
-            "the database URL cannot be read; expected postgresql://... or sqlite:///..."
-        ) from None
-    backend = url.get_backend_name()
-    if backend == "sqlite":
-        return _sqlite(url)
-    if backend in {"postgresql", "postgres"}:
-        # A hidden parameter never reaches an exception's text, and with it no log line.
-        return create_engine(
-            url.set(drivername="postgresql+psycopg"),
-            pool_size=2,
-            max_overflow=8,
-            pool_pre_ping=True,
-            hide_parameters=True,
-        )
-    raise StoreConfigurationError(f"databases of kind {backend!r} are not supported: use postgresql:// or sqlite:///")
-
-
-def _sqlite(url: URL | str) -> Engine:
-    in_memory = make_url(url).database in {None, "", ":memory:"}
-    # A database in memory is its one connection: never closed, and waited for by other threads.
-    pool = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0} if in_memory else {}
-    arguments = {"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False}
-    engine = create_engine(url, connect_args=arguments, hide_parameters=True, **pool)
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: Any, _: object) -> None:
-    # The driver would begin transactions by its own rules, and not before a SELECT.
+def _in_memory() -> Engine:
+    # The database is its one connection: kept for ever, and other threads wait for it.
+    return create_engine(
+        "sqlite://",
+        connect_args={"check_same_thread": False},
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=0,
+        hide_parameters=True,
+    )
+
+
+def _on_file(path: str) -> Engine:
+    # Unlike the ledger's own engine it keeps its connections: a new one for every page would cost more than the page.
+    return create_engine(
+        "sqlite://", creator=lambda: connect(path), poolclass=QueuePool, pool_size=2, hide_parameters=True
+    )
+
+
+def _prepare(connection: Any, _: object) -> None:
+    # The driver would begin transactions by rules of its own, and none before a SELECT.
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
-    # Read models can be rebuilt: the last commits may be lost with the power, as long as they are lost in order.
-    connection.execute("PRAGMA synchronous=NORMAL")
+    # Read models can be built again: the last commits may be lost with the power, if only in order.
+    connection.execute("PRAGMA synchronous = NORMAL")
 
 
-def _begin_sqlite(connection: Any) -> None:
+def _begin(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN")

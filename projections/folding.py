@@ -5,6 +5,8 @@ the same stream in other read models, go on.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -87,7 +89,7 @@ def fold_page(model: ReadModel, cursors: Mapping[str, Cursor], stopped: Collecti
             continue
         memo, rows = step
         for row in rows:
-            done.rows.setdefault(row.table, {})[_key(row)] = row
+            done.rows.setdefault(row.table, {})[_key_of(row.table)(row)] = row
         done.cursors[stream_id] = Cursor(recorded.version, memo)
         folded += 1
     return msgspec.structs.replace(done, folded=folded)
@@ -132,5 +134,6 @@ def _has_nul(row: Row) -> bool:
     return any(isinstance(value, str) and "\0" in value for value in msgspec.structs.astuple(row))
 
 
-def _key(row: Row) -> tuple[Any, ...]:
-    return tuple(getattr(row, column.name) for column in row.table.primary_key.columns)
+@cache
+def _key_of(table: Table) -> Callable[[Row], tuple[Any, ...]]:
+    return attrgetter(*table.primary_key.columns.keys())

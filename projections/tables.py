@@ -2,13 +2,14 @@
 
 Every read model table has a twin `<table>__rebuild`, in which a rebuild builds beside what is live. The twins are
 made by the migration and not by the rebuild, so that the role of the running operator needs no right to change the
-schema. Instants are UTC: `timestamptz` on Postgres, sortable ISO text on SQLite, which has no type for them.
+schema. Instants are UTC: `timestamptz` on Postgres, microseconds since 1970 on SQLite, as in the log itself.
 """
 
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    TIMESTAMP,
     BigInteger,
     Boolean,
     Column,
@@ -19,17 +20,17 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    String,
     Table,
     Text,
     TypeDecorator,
 )
 from sqlalchemy.types import TypeEngine
 
-#: `2026-01-31T09:30:00.000000Z`: as long as an instant on SQLite is, always.
-INSTANT_LENGTH = 27
+from eventstore.instants import from_microseconds, to_microseconds
+from eventstore.schema import NAMING
+
 SHADOW_SUFFIX = "__rebuild"
-METADATA = MetaData()
+METADATA = MetaData(naming_convention=NAMING)
 
 
 class Instant(TypeDecorator[datetime]):
@@ -39,19 +40,18 @@ class Instant(TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(
-            String(INSTANT_LENGTH) if dialect.name == "sqlite" else DateTime(timezone=True),
-        )
+        """SQLite has no type for instants."""
+        return dialect.type_descriptor(BigInteger() if dialect.name == "sqlite" else TIMESTAMP(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        if value is None or dialect.name != "sqlite":
-            return value
-        return value.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+        """From what Python holds to what the column holds."""
+        return value if value is None or dialect.name != "sqlite" else to_microseconds(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """From what the column holds to what Python holds."""
         if value is None:
             return None
-        return (datetime.fromisoformat(value) if dialect.name == "sqlite" else value).astimezone(UTC)
+        return from_microseconds(value) if dialect.name == "sqlite" else value.astimezone(UTC)
 
 
 def _text(name: str) -> Column[str]:
@@ -188,11 +188,19 @@ projection_quarantine = Table(
 
 READ_MODEL_TABLES = (transition_history, component_health, component_history, actions)
 
+
+def _twin(table: Table) -> Table:
+    twin = table.to_metadata(METADATA, name=table.name + SHADOW_SUFFIX)
+    # The copy comes with the name of the original's key, and names of keys are taken once per schema on Postgres.
+    twin.primary_key.name = f"pk_{twin.name}"
+    return twin
+
+
 # Made before the indexes below, so that a twin has none of them: it is written once and read once.
-_SHADOWS = {table.name: table.to_metadata(METADATA, name=table.name + SHADOW_SUFFIX) for table in READ_MODEL_TABLES}
+_SHADOWS = {table.name: _twin(table) for table in READ_MODEL_TABLES}
 
 for _table in READ_MODEL_TABLES:
-    Index(f"ix_{_table.name}_platform", _table.c.namespace, _table.c.name, _table.c.position)
+    Index(f"ix_{_table.name}_namespace", _table.c.namespace, _table.c.name, _table.c.position)
     Index(f"ix_{_table.name}_position", _table.c.position)
 
 

@@ -1,10 +1,17 @@
-"""Many rows into one table in one round trip, replacing those that have the same key."""
+"""Many rows into one table in one go, replacing those that have the same key.
 
-from collections.abc import Sequence
+The statements go to the driver as they are: SQLAlchemy's own bulk insert costs half as much time again per row.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
+
+from eventstore.instants import to_microseconds
+from projections.tables import Instant
 
 Values = tuple[Any, ...]
 
@@ -20,32 +27,46 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Values]) -> None
     if not rows:
         return
     if connection.dialect.name == "postgresql":
-        # One array per column in binary: measured 1.7 times as fast as executemany.
-        columns = {column.name: [row[i] for row in rows] for i, column in enumerate(table.columns)}
-        connection.exec_driver_sql(_unnest_statement(table), columns)
-        return
-    statement = sqlite.insert(table)
-    names = [column.name for column in table.columns]
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=list(table.primary_key.columns),
-            set_={name: statement.excluded[name] for name in _values_of(table)},
-        ),
-        [dict(zip(names, row, strict=True)) for row in rows],
-    )
+        # One array per column, in binary: psycopg's text arrays cost several times as much.
+        arrays = {column.name: [row[i] for row in rows] for i, column in enumerate(table.columns)}
+        connection.exec_driver_sql(_postgres_statement(table), arrays)
+    else:
+        connection.exec_driver_sql(_sqlite_statement(table), _sqlite_values(table, rows))
 
 
-def _values_of(table: Table) -> list[str]:
-    return [column.name for column in table.columns if not column.primary_key]
+def _sqlite_values(table: Table, rows: Sequence[Values]) -> list[Values]:
+    instants = [i for i, column in enumerate(table.columns) if isinstance(column.type, Instant)]
+    if not instants:
+        return list(rows)
+    converted: list[Values] = []
+    for row in rows:
+        values = list(row)
+        for i in instants:
+            values[i] = values[i] and to_microseconds(values[i])
+        converted.append(tuple(values))
+    return converted
 
 
-def _unnest_statement(table: Table) -> str:
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
-    names = [column.name for column in table.columns]
-    arrays = [f"%({column.name})b::{column.type.compile(dialect)}[]" for column in table.columns]
-    replaced = [f"{name} = excluded.{name}" for name in _values_of(table)]
-    keys = [column.name for column in table.primary_key.columns]
-    return (
-        f"INSERT INTO {table.name} ({', '.join(names)}) SELECT * FROM unnest({', '.join(arrays)}) "  # noqa: S608  # names of our own metadata, no values
-        f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {', '.join(replaced)}"
-    )
+@cache
+def _postgres_statement(table: Table) -> str:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+    arrays = (f"%({column.name})b::{column.type.compile(dialect)}[]" for column in table.columns)
+    return f"{_insert(table)} SELECT * FROM unnest({', '.join(arrays)}) {_on_conflict(table)}"  # noqa: S608  # names of our own metadata, no values
+
+
+@cache
+def _sqlite_statement(table: Table) -> str:
+    return f"{_insert(table)} VALUES ({', '.join('?' * len(table.columns))}) {_on_conflict(table)}"
+
+
+def _insert(table: Table) -> str:
+    return f"INSERT INTO {table.name} ({_quoted(table.columns.keys())})"
+
+
+def _on_conflict(table: Table) -> str:
+    replaced = (f'"{column.name}" = excluded."{column.name}"' for column in table.columns if not column.primary_key)
+    return f"ON CONFLICT ({_quoted(table.primary_key.columns.keys())}) DO UPDATE SET {', '.join(replaced)}"
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
