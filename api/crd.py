@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition, generated from the models: `python -m api.crd > deploy/crds/observabilityplatforms.yaml`."""
+"""The CustomResourceDefinition, generated from the models; `python -m api.crd` writes it to standard output."""
 
 import sys
 from functools import cache

@@ -52,7 +52,9 @@ class LokiLimits(Block):
 class SchemaPeriod(Block):
     """From this day on, logs are stored in this schema. A period that has begun must not be edited."""
 
-    version: Literal["v11", "v12", "v13"] = Field(default="v13", description="Schema version; Loki 3 writes v13.")
+    version: Literal["v12", "v13"] = Field(
+        default="v13", description="Schema version (store tsdb); only v13 has structured metadata."
+    )
     effective_date: Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] = Field(
         default="2024-04-01", description="First day, UTC: YYYY-MM-DD."
     )
@@ -96,6 +98,11 @@ class Loki(Component):
     def bucket(self) -> S3 | None:
         """The bucket that is in use, if any."""
         return self.s3 if self.s3 and self.s3.enabled else None
+
+    @property
+    def structured_metadata(self) -> bool:
+        """Whether the newest schema can hold structured metadata; Loki 3 does not start if it is wrongly on."""
+        return self.schema_periods[-1].version == "v13"
 
     @classmethod
     def normalise(cls, entry: dict[str, Any]) -> dict[str, Any]:

@@ -86,8 +86,10 @@ class Resources(Block):
 
     cel_rules: ClassVar[CelRules] = tuple(
         (
-            f"!(has(self.requests) && has(self.limits) && has(self.requests.{unit}) && has(self.limits.{unit})) || "
-            f"quantity(string(self.requests.{unit})).compareTo(quantity(string(self.limits.{unit}))) <= 0",
+            (
+                f"!(has(self.requests) && has(self.limits) && has(self.requests.{unit}) && has(self.limits.{unit})) || "
+                f"quantity(string(self.requests.{unit})).compareTo(quantity(string(self.limits.{unit}))) <= 0"
+            ),
             f"requests.{unit} is more than limits.{unit}; raise the limit or lower the request",
         )
         for unit in ("cpu", "memory")
@@ -120,8 +122,10 @@ class Storage(Block):
             "storage.size cannot shrink; set it to the size it had, or more",
         ),
         (
-            "has(self.storageClassName) == has(oldSelf.storageClassName) && "
-            "(!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
+            (
+                "has(self.storageClassName) == has(oldSelf.storageClassName) && "
+                "(!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)"
+            ),
             "storage.storageClassName cannot be changed; set it back, or create another platform and move over",
         ),
     )

@@ -180,7 +180,7 @@ class SecretKeyRef(Block):
 
 
 def _secret_reference(value: Any, info: ValidationInfo) -> Any:
-    """Bring `{secretKeyRef}`, `{secretRef}`, `{valueFrom}`, `{name, key}` to one shape; default key: the field's name."""
+    """Bring `{secretKeyRef}`, `{secretRef}`, `{valueFrom}`, `{name, key}` to one; default key: the field's name."""
     if isinstance(value, str):
         raise ValueError("a secret is given by reference here: {secretKeyRef: {name: ..., key: ...}}")
     for wrapper in ("valueFrom", "secretKeyRef", "secretRef"):
