@@ -127,7 +127,8 @@ class Watcher:
             logger.warning("cluster_history_rewound", kind=self.kind, namespace=self._namespace)
             reason = "rewound"
             self._listed_at += self._times.rewind_grace_seconds - self._times.relist_seconds
-        self._alive()
+        # Not `_alive`: a server that lists and then refuses every watch is still to be asked less and less often.
+        self.active_at, self.problem = self._monotonic(), ""
         self.synced.set()
         self._observer.watch_relisted(self.kind, reason)
         for platform in sorted(changed):
@@ -170,7 +171,7 @@ class Watcher:
     def _pause(self, problem: str, at_least: float | None = None) -> float:
         self.problem = problem
         times = self._times
-        delay = min(times.backoff_max_seconds, times.backoff_initial_seconds * 2 ** min(self._failures, 16))
+        delay: float = min(times.backoff_max_seconds, times.backoff_initial_seconds * 2.0 ** min(self._failures, 16))
         self._failures += 1
         return max(delay * (0.5 + self._jitter() / 2), at_least or 0.0)
 
@@ -228,7 +229,8 @@ class WatchSet:
                 jitter=jitter,
             )
 
-        self._watchers = [watcher(watched, name) for watched in resources for name in namespaces or [None]]
+        places: list[str | None] = [*namespaces] if namespaces else [None]
+        self._watchers = [watcher(watched, place) for watched in resources for place in places]
 
     def start(self) -> None:
         """Start all threads."""

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -56,7 +57,7 @@ def page(items: list[dict[str, Any]], version: str = "10", following: str = "") 
 def test_a_name_that_the_server_would_read_as_something_else_is_never_sent(
     server: Any, cluster: KubernetesCluster, name: str
 ) -> None:
-    calls = [
+    calls: list[Callable[[], object]] = [
         lambda: cluster.get(CONFIG_MAP, "obs", name),
         lambda: cluster.delete(CONFIG_MAP, "obs", name, uid="u"),
         lambda: cluster.apply(CONFIG_MAP, "obs", {**config_map(), "metadata": {"name": name}}, manager="stackledger"),
