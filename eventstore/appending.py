@@ -1,6 +1,6 @@
 """What every log does with an append, whatever it is stored in: judge it, then seal its events into the chain. Pure."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -59,7 +59,7 @@ def seal(
             type=event.type,
             schema_version=event.schema_version,
             payload=event.payload,
-            occurred_at=event.occurred_at,
+            occurred_at=event.occurred_at.astimezone(UTC),
             recorded_at=recorded_at,
             causation_id=event.causation_id,
             correlation_id=event.correlation_id,
