@@ -15,8 +15,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     table: str
     #: Its primary key.
     key: dict[str, Any]
-    #: `missing`: only in the rebuild. `unexpected`: only in what is live.
-    kind: Literal["missing", "unexpected", "different"]
+    #: `missing`: only in the rebuild. `unexpected`: only in what is live. `unreadable`: the events do not decode.
+    kind: Literal["missing", "unexpected", "different", "unreadable"]
     #: Column -> (live, rebuilt); all columns of a row that is on one side only.
     columns: dict[str, tuple[Any, Any]]
 
