@@ -4,19 +4,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from api.pods import (
-    Affinity,
-    Arg,
-    EnvVar,
-    ImageField,
-    Ingress,
-    PullSecrets,
-    Resources,
-    ServiceOptions,
-    Storage,
-    Toleration,
-    TopologySpreadConstraint,
-)
+from api.environment import Arg, EnvVar
+from api.images import ImageField, PullSecrets
+from api.pods import Affinity, Ingress, Resources, ServiceOptions, Storage, Toleration, TopologySpreadConstraint
 from api.shapes import (
     Annotations,
     Block,

@@ -1,16 +1,10 @@
 """What a spec may say about pods: an allow-list. No volumes, security contexts, commands or init containers."""
 
-import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StrictInt, StringConstraints, WithJsonSchema, model_validator
 
 from api.shapes import (
-    ENV_NAME_PATTERN,
-    IMAGE_DIGEST_PATTERN,
-    IMAGE_PATTERN,
-    IMAGE_REPOSITORY_PATTERN,
-    IMAGE_TAG_PATTERN,
     Annotations,
     Block,
     Bytes,
@@ -22,51 +16,10 @@ from api.shapes import (
     Labels,
     LabelValue,
     ObjectName,
-    SecretKeyRef,
     Spellings,
-    Text,
     preserve,
     quantity_value,
 )
-
-
-class Image(Block):
-    """A container image; parts that are not given come from the component's default image and version."""
-
-    repository: Annotated[str, StringConstraints(strict=True, pattern=IMAGE_REPOSITORY_PATTERN, max_length=255)] = (
-        Field(
-            default="",
-            description="Registry and repository, without a tag.",
-            examples=["registry.example.com/prometheus"],
-        )
-    )
-    tag: Annotated[str, StringConstraints(strict=True, pattern=IMAGE_TAG_PATTERN)] = Field(
-        default="", description="Tag; the component's version when absent.", examples=["v3.13.2"]
-    )
-    digest: Annotated[str, StringConstraints(strict=True, pattern=IMAGE_DIGEST_PATTERN)] = Field(
-        default="", description="Digest; wins over the tag.", examples=["sha256:" + "0" * 64]
-    )
-
-
-def _split_image(value: Any) -> Any:
-    """`registry:5000/name:tag@sha256:...` -> its parts; what is not an image reference is left for the patterns."""
-    if not isinstance(value, str):
-        return value
-    if not re.fullmatch(IMAGE_PATTERN, value) or value.endswith("\n"):
-        raise ValueError("not an image reference; write for example quay.io/prometheus/prometheus:v3.13.2")
-    rest, _, digest = value.partition("@")
-    head, _, last = rest.rpartition("/")
-    name, _, tag = last.partition(":")
-    parts = {"repository": f"{head}/{name}" if head else name, "tag": tag, "digest": digest}
-    return {key: part for key, part in parts.items() if part}
-
-
-#: A reference as text, or {repository, tag, digest}.
-ImageField = Annotated[
-    Image,
-    BeforeValidator(_split_image),
-    WithJsonSchema(preserve() | {"pattern": IMAGE_PATTERN, "maxLength": 512}),
-]
 
 
 class ResourceAmounts(Block):
@@ -129,62 +82,6 @@ class Storage(Block):
             "storage.storageClassName cannot be changed; set it back, or create another platform and move over",
         ),
     )
-
-
-class EnvVar(Block):
-    """An environment variable: exactly one of `value` and `valueFrom`."""
-
-    name: Annotated[str, StringConstraints(strict=True, pattern=ENV_NAME_PATTERN, max_length=128)] = Field(
-        description="Name of the variable.", examples=["GOGC"]
-    )
-    value: Text | None = Field(
-        default=None,
-        description="Text, taken literally; $(X) is not expanded. Secrets belong into valueFrom.",
-        examples=["75"],
-    )
-    value_from: Annotated[SecretKeyRef, WithJsonSchema(preserve("object"))] | None = Field(
-        default=None, description="{secretKeyRef: {name, key}}: the value is read from a Secret of this namespace."
-    )
-
-    cel_rules: ClassVar[CelRules] = (
-        ("has(self.value) != has(self.valueFrom)", "give either value or valueFrom.secretKeyRef"),
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _reference_in_one_place(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        entry = dict(data)
-        if isinstance(entry.get("value"), dict):
-            entry["valueFrom"] = entry.pop("value")
-        source = entry.get("valueFrom")
-        if isinstance(source, dict) and "secretKeyRef" in source:
-            entry["valueFrom"] = source["secretKeyRef"]
-        return entry
-
-    @model_validator(mode="after")
-    def _exactly_one_source(self) -> "EnvVar":
-        if (self.value is None) == (self.value_from is None):
-            raise ValueError(f"environment variable {self.name}: give either value or valueFrom.secretKeyRef")
-        return self
-
-
-class Arg(Block):
-    """One extra command line flag."""
-
-    name: Annotated[str, StringConstraints(strict=True, max_length=100)] = Field(
-        description="Flag without leading dashes; each component has a list of the flags it accepts.",
-        examples=["query.max-concurrency"],
-    )
-    value: Text = Field(default="", description="Value of the flag; empty for a switch.", examples=["20"])
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_dashes(cls, data: Any) -> Any:
-        if isinstance(data, dict) and isinstance(data.get("name"), str):
-            return {**data, "name": data["name"].lstrip("-")}
-        return data
 
 
 class Toleration(Block):
@@ -260,22 +157,6 @@ def _own_namespace_only(value: Any) -> Any:
 
 #: Kubernetes' affinity object, as it is.
 Affinity = Annotated[dict[str, Any], BeforeValidator(_own_namespace_only), WithJsonSchema(preserve("object"))]
-
-
-def _names(value: Any) -> Any:
-    """`[{name: x}]` and `[x]` -> `[x]`."""
-    if isinstance(value, list | tuple):
-        return [entry["name"] if isinstance(entry, dict) and "name" in entry else entry for entry in value]
-    return value
-
-
-#: Names of Secrets; given as names or as {name}.
-PullSecrets = Annotated[
-    tuple[ObjectName, ...],
-    Field(max_length=16),
-    BeforeValidator(_names),
-    WithJsonSchema({"type": "array", "maxItems": 16, "items": preserve()}),
-]
 
 
 class ServiceOptions(Block):

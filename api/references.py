@@ -6,11 +6,12 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel
 
+from api.backup import Backup
 from api.component import Component
 from api.grafana import Grafana
 from api.pods import Ingress
 from api.shapes import SecretKeyRef
-from api.spec import Backup, PlatformSpec
+from api.spec import PlatformSpec
 
 #: A Secret's owner lets a platform use it by this label: its value is the platform's name, or ANY for all platforms
 #: of the namespace (no platform can have that name: it is not lower case).

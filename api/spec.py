@@ -10,17 +10,19 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, StrictInt, WithJsonSchema, model_validator
 
 from api.alertmanager import Alertmanager
-from api.component import S3, Component, LogLevel
+from api.backup import Backup
+from api.component import Component, LogLevel
 from api.grafana import Grafana
+from api.images import PullSecrets
 from api.inheritance import inherit
 from api.loki import Loki
-from api.pods import Affinity, PullSecrets, Toleration
+from api.pods import Affinity, Toleration
 from api.prometheus import Prometheus
 from api.rules import RuleGroup
+from api.security import Security
 from api.shapes import (
     Block,
     CelRules,
-    Cron,
     Flag,
     HostAndPort,
     LabelKey,
@@ -124,101 +126,6 @@ class HighAvailability(Block):
     replication_factor: Annotated[StrictInt, Field(ge=1, le=7)] | None = Field(
         default=None, description="Copies of each log line and span; needs a bucket and as many replicas."
     )
-
-
-class BackupDestination(Block):
-    """Where backups go."""
-
-    type: Literal["ledger", "s3"] = Field(default="ledger", description="The operator's own store, or a bucket.")
-    s3: S3 | None = Field(default=None, description="The bucket; needed for type s3.")
-
-    cel_rules: ClassVar[CelRules] = (
-        ("!has(self.type) || self.type != 's3' || has(self.s3)", "type s3 needs s3: {bucket: ...}"),
-    )
-
-    @model_validator(mode="after")
-    def _bucket_for_s3(self) -> "BackupDestination":
-        if self.type == "s3" and self.s3 is None:
-            raise ValueError("type s3 needs s3: {bucket: ...}")
-        return self
-
-
-def _retention_days(value: Any) -> Any:
-    """`7`, `"7"`, `"7d"`, `"2w"` -> days."""
-    if isinstance(value, str) and value.rstrip("dw").isascii() and value.rstrip("dw").isdigit():
-        count = int(value.rstrip("dw")[:6])
-        return count * 7 if value.endswith("w") else count
-    return value
-
-
-class Backup(Block):
-    """What is put by before an upgrade, and on a schedule."""
-
-    enabled: Flag = Field(default=True, description="Whether backups are made; true when this block is given.")
-    required: Flag = Field(default=True, description="Whether an upgrade waits until its backup is complete.")
-    schedule: Cron | None = Field(default=None, description="Cron expression, UTC.", examples=["0 2 * * *"])
-    retention_days: Annotated[StrictInt, Field(ge=1, le=3650), BeforeValidator(_retention_days)] = Field(
-        default=14, description="How many days a backup is kept."
-    )
-    destination: BackupDestination = Field(default=BackupDestination(), description="Where backups go.")
-
-    also_accepted: ClassVar[Spellings] = {
-        "retention": {
-            "x-kubernetes-int-or-string": True,
-            "pattern": "^[1-9][0-9]{0,3}(d|w)?$",
-            "maxLength": 8,
-            "minimum": 1,
-            "maximum": 3650,
-            "description": "Same as retentionDays: days, or text such as 14d or 2w.",
-        },
-        "s3": preserve("object", "Same as destination: {type: s3, s3: ...}."),
-    }
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_spelling(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        entry = dict(data)
-        if "retention" in entry:
-            entry.setdefault("retentionDays", entry.pop("retention"))
-        if "s3" in entry:
-            entry.setdefault("destination", {"type": "s3", "s3": entry.pop("s3")})
-        return entry
-
-
-def _network_policy(value: Any) -> Any:
-    return {"enabled": value} if isinstance(value, bool) else value
-
-
-class NetworkPolicy(Block):
-    """Who may reach the components."""
-
-    enabled: Flag = Field(default=True, description="Whether NetworkPolicies are made; true when this block is given.")
-    allow_from: Annotated[tuple[Labels, ...], Field(max_length=16)] = Field(
-        default=(),
-        description="Further pods of this namespace that may connect, by their labels.",
-        examples=[[{"app": "shop"}]],
-    )
-
-
-class Tls(Block):
-    """TLS between components."""
-
-    enabled: Flag = Field(default=True, description="Whether it is on; true when this block is given.")
-    secret_name: ObjectName | None = Field(default=None, description="Secret of type kubernetes.io/tls with ca.crt.")
-
-
-class Security(Block):
-    """Network policies, image rules."""
-
-    network_policy: Annotated[NetworkPolicy, BeforeValidator(_network_policy), WithJsonSchema(preserve())] = Field(
-        default=NetworkPolicy(enabled=False), description="true, false, or {enabled, allowFrom}."
-    )
-    tls: Annotated[Tls, BeforeValidator(_network_policy), WithJsonSchema(preserve())] = Field(
-        default=Tls(enabled=False), description="true, false, or {enabled, secretName}."
-    )
-    require_digests: Flag = Field(default=False, description="Refuse images that are not given by digest.")
 
 
 #: CEL: the block is given and not switched off.
