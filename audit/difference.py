@@ -16,6 +16,8 @@ SECTIONS = ("spec", "status", "objects")
 _ABSENT = object()
 #: Parts of the status that change with every event and say nothing by themselves.
 _STATUS_NOISE = frozenset({"ledger", "history"})
+#: They follow from the change beside them.
+_NOISE_ENDINGS = (".lastTransitionTime", "].observedGeneration", "].since")
 Flat = dict[str, Any]
 
 
@@ -83,7 +85,7 @@ def flatten(state: PlatformState, sections: Sequence[str]) -> Flat:
             flat[f"spec.{path.removeprefix('spec.')}"] = f"(secret, hmac {hmac[:14]})"
     if "status" in sections:
         shown = {key: value for key, value in status(state).items() if key not in _STATUS_NOISE}
-        flat.update(_leaves("status", shown))
+        flat.update((path, value) for path, value in _leaves("status", shown) if not path.endswith(_NOISE_ENDINGS))
     if "objects" in sections:
         for key, child in state.objects.items():
             flat.update(_object_leaves(key, child))

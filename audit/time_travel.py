@@ -90,6 +90,20 @@ def parse_point(text: str, now: datetime) -> Point:
     return AtTime(parse_instant(word, now))
 
 
+def parse_time(text: str, now: datetime) -> datetime:
+    """What `--since` and `--until` accept: the forms of a point that are times.
+
+    Raises:
+        PointError: the text is no time.
+    """
+    point = parse_point(text, now)
+    if isinstance(point, AtTime):
+        return point.at
+    if isinstance(point, Live):
+        return now
+    raise PointError(f"{text!r} is not a time", next_step="give a time (2026-11-23T10:18:00Z or 10:18) or -1h")
+
+
 def parse_instant(text: str, now: datetime) -> datetime:
     """An RFC 3339 time, a date, or the newest `HH:MM[:SS]` that is not in the future; UTC unless an offset is given.
 

@@ -1,0 +1,298 @@
+"""Why a platform is as it is: the deepest failing fact first, then the chain of events from it to the phase."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+import msgspec
+
+from audit.errors import NotFoundError
+from audit.wording import arrow, summary
+from eventstore import events as e
+from eventstore.codec import decode
+from eventstore.envelope import RecordedEvent
+from eventstore.vocabulary import ComponentPhase, ErrorCategory, Phase
+from projections.platform import evolve, initial
+from projections.state import PlatformState
+
+#: The user behind a field manager is only in the API server's audit log.
+USER_UNKNOWN = "user unknown (no audit source)"
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One step of the chain; several of a kind in a row are one link."""
+
+    first_sequence: int
+    last_sequence: int
+    time: datetime
+    type: str
+    text: str
+    count: int = 1
+
+
+class RootCause(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The fact that everything else follows from."""
+
+    sequence: int
+    time: datetime
+    #: `Pod/prod-grafana-0`, `Secret/loki-s3`, `spec.components.loki.version`; "" if it is the platform itself.
+    subject: str
+    reason: str
+    #: Whole, never shortened.
+    message: str
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The answer to "why is it so?"."""
+
+    namespace: str
+    name: str
+    #: The event that is explained.
+    sequence: int
+    headline: str
+    root_cause: RootCause | None
+    #: From the explained event back to where it began.
+    chain: tuple[Link, ...]
+    kept_running: str = ""
+    next_attempt_at: datetime | None = None
+    fix: str = ""
+
+
+class _Step(msgspec.Struct, frozen=True):
+    recorded: RecordedEvent
+    event: e.Event
+
+    @property
+    def version(self) -> int:
+        return self.recorded.version
+
+
+def explain(events: Sequence[RecordedEvent], version: int, component: str = "") -> Explanation:
+    """Explain the newest phase change (of a component, if one is named) at or before `version`.
+
+    Raises:
+        NotFoundError: there was none yet.
+        UnknownEventError, CorruptEventError: an event up to `version` cannot be read.
+    """
+    steps = [_Step(recorded, decode(recorded)) for recorded in events if recorded.version <= version]
+    state = initial(events[0].stream_id)
+    for step in steps:
+        state = evolve(state, step.event, step.recorded.occurred_at)
+    subject = _subject(steps, component)
+    root = _root_cause(state, steps, component)
+    return Explanation(
+        namespace=state.namespace,
+        name=state.name,
+        sequence=subject.version,
+        headline=_headline(state, subject, component),
+        root_cause=root,
+        chain=tuple(_chain(steps, subject, root)),
+        kept_running=_kept_running(state),
+        next_attempt_at=state.retry.due_at,
+        fix=_fix(state, root),
+    )
+
+
+def _subject(steps: Sequence[_Step], component: str) -> _Step:
+    for step in reversed(steps):
+        if component:
+            if isinstance(step.event, e.ComponentPhaseChanged) and step.event.component == component:
+                return step
+        elif isinstance(step.event, e.PhaseChanged):
+            return step
+    raise NotFoundError(f"{component or 'the platform'} had no phase yet at that point")
+
+
+def _headline(state: PlatformState, subject: _Step, component: str) -> str:
+    event = subject.event
+    assert isinstance(event, e.PhaseChanged | e.ComponentPhaseChanged)
+    who = f"{state.name}'s {component}" if component else state.name
+    because = f"{event.reason}: {event.message}".rstrip(": ")
+    text = f"{who} became {event.to_phase} at seq {subject.version} because of {because}."
+    if state.missing and not component:
+        text += f" It waits for {', '.join(finding.subject or finding.reason for finding in state.missing)}."
+    if state.paused:
+        text += " It is paused: nothing is written."
+    return text
+
+
+# -- root cause ----------------------------------------------------------------------------------------------------
+
+
+def _root_cause(state: PlatformState, steps: Sequence[_Step], component: str) -> RootCause | None:
+    """What is wrong at the end of the steps; None if nothing is."""
+    if state.missing:
+        return _from_findings(steps, e.PrerequisiteMissing, state.missing)
+    if state.findings:
+        return _from_findings(steps, e.SpecRejected, state.findings)
+    failing = component or (state.failure.component if state.failure else None) or _failed_component(state)
+    found = _from_problems(steps, failing) if failing else None
+    if found is None and (state.failure is not None or state.phase is Phase.FAILED):
+        found = _from_failed_action(steps) or _from_failed_component(steps, failing)
+    return found
+
+
+def _failed_component(state: PlatformState) -> str | None:
+    return next((name for name, c in state.components.items() if c.phase is ComponentPhase.FAILED or c.problems), None)
+
+
+def _from_findings(
+    steps: Sequence[_Step], kind: type[e.PrerequisiteMissing | e.SpecRejected], findings: Sequence[e.Finding]
+) -> RootCause | None:
+    step = next((step for step in reversed(steps) if isinstance(step.event, kind)), None)
+    return _cause(step, findings[0].subject, findings[0].reason, findings[0].message) if step else None
+
+
+def _from_problems(steps: Sequence[_Step], component: str) -> RootCause | None:
+    """The first sight of the problem that the component's pods report last."""
+    first: tuple[_Step, e.Problem] | None = None
+    for step in reversed(steps):
+        if not isinstance(step.event, e.ComponentObserved) or step.event.component != component:
+            continue
+        problems = step.event.problems
+        same = next((p for p in problems if first is None or p.reason == first[1].reason), None)
+        if same is None:
+            break
+        first = (step, first[1] if first else same)
+    return _cause(first[0], first[1].subject, first[1].reason, first[1].message) if first else None
+
+
+def _from_failed_action(steps: Sequence[_Step]) -> RootCause | None:
+    for step in reversed(steps):
+        if isinstance(step.event, e.ActionFailed):
+            return _cause(step, str(step.event.ref), step.event.reason, step.event.message)
+        if isinstance(step.event, e.LastKnownGoodRecorded):
+            return None
+    return None
+
+
+def _from_failed_component(steps: Sequence[_Step], component: str | None) -> RootCause | None:
+    for step in reversed(steps):
+        event = step.event
+        if not isinstance(event, e.ComponentPhaseChanged) or component not in {None, event.component}:
+            continue
+        if event.to_phase is ComponentPhase.FAILED:
+            return _cause(step, event.component, event.reason, event.message)
+    return None
+
+
+def _cause(step: _Step, subject: str, reason: str, message: str) -> RootCause:
+    time = step.recorded.occurred_at
+    return RootCause(sequence=step.version, time=time, subject=subject, reason=reason, message=message)
+
+
+# -- chain ---------------------------------------------------------------------------------------------------------
+
+#: Events that move the story on; the rest is detail that `history --all` shows.
+_STORY = (
+    e.PhaseChanged,
+    e.RetryScheduled,
+    e.RetriesExhausted,
+    e.ActionFailed,
+    e.SpecRejected,
+    e.PrerequisiteMissing,
+    e.RollbackStarted,
+    e.DeletionRequested,
+    e.DriftDetected,
+    e.FinalizerStripped,
+    e.LedgerReset,
+)
+
+
+def _chain(steps: Sequence[_Step], subject: _Step, root: RootCause | None) -> Iterator[Link]:
+    """Backwards from the explained event to the change of the spec (or the first sight) that began it."""
+    group: list[_Step] = []
+    for step in reversed([step for step in steps if step.version <= subject.version]):
+        begins = isinstance(step.event, e.PlatformObserved)
+        if not begins and not _tells(step, root):
+            continue
+        if group and type(group[0].event) is type(step.event) and _is_foldable(step.event):
+            group.append(step)
+            continue
+        if group:
+            yield _link(group)
+        group = [step]
+        if begins:
+            break
+    if group:
+        yield _link(group)
+
+
+def _tells(step: _Step, root: RootCause | None) -> bool:
+    event = step.event
+    if root is not None and step.version == root.sequence:
+        return True
+    if isinstance(event, e.ComponentPhaseChanged):
+        return event.to_phase is ComponentPhase.FAILED
+    return isinstance(event, _STORY)
+
+
+def _is_foldable(event: e.Event) -> bool:
+    return isinstance(event, e.RetryScheduled | e.ActionFailed)
+
+
+def _link(group: Sequence[_Step]) -> Link:
+    newest, oldest = group[0], group[-1]
+    return Link(
+        first_sequence=oldest.version,
+        last_sequence=newest.version,
+        time=newest.recorded.occurred_at,
+        type=newest.recorded.type,
+        text=_link_text(group),
+        count=len(group),
+    )
+
+
+def _link_text(group: Sequence[_Step]) -> str:
+    event = group[0].event
+    if isinstance(event, e.PlatformObserved):
+        changed = ", ".join(event.changed_paths) or "created"
+        return f"generation {event.generation}: {changed}   manager {event.field_manager}, {USER_UNKNOWN}"
+    if isinstance(event, e.PhaseChanged):
+        return f"{arrow(event.from_phase, event.to_phase)}  {event.trigger.value}: {event.reason}"
+    if isinstance(event, e.RetryScheduled) and len(group) > 1:
+        waits = [_wait(step) for step in reversed(group)]
+        return f"{len(group)} times, waits {' '.join(waits)}: {event.reason}"
+    return (f"{len(group)} times: " if len(group) > 1 else "") + summary(event)
+
+
+def _wait(step: _Step) -> str:
+    assert isinstance(step.event, e.RetryScheduled)
+    return f"{(step.event.due_at - step.recorded.occurred_at).total_seconds():.0f}s"
+
+
+# -- what goes on, and what to do ----------------------------------------------------------------------------------
+
+
+def _kept_running(state: PlatformState) -> str:
+    if state.known_good is None or state.phase in {None, Phase.READY}:
+        return ""
+    running = [f"{name} {c.running_version}" for name, c in state.components.items() if c.running_version]
+    return f"{', '.join(running) or 'nothing seen running'} (last known good: seq {state.known_good.sequence})"
+
+
+_FIXES = {
+    "ImagePullBackOff": "set spec.components.{component}.version (or image) to a tag that exists",
+    "ErrImagePull": "set spec.components.{component}.version (or image) to a tag that exists",
+    "CrashLoopBackOff": "read the log of {subject}: kubectl logs {subject} --previous",
+    "OOMKilled": "raise spec.components.{component}.resources.limits.memory",
+    "FailedScheduling": "make room: nodes, requests, node selectors and volumes of {subject}",
+    "QuotaExceeded": "raise the quota or lower the requests; it goes on by itself",
+    "PermissionDenied": "give the operator the permission named above; it goes on by itself",
+}
+
+
+def _fix(state: PlatformState, root: RootCause | None) -> str:
+    if root is None:
+        return ""
+    component = next((name for name, c in state.components.items() if c.problems or c.phase == "Failed"), "NAME")
+    known = _FIXES.get(root.reason)
+    if known:
+        return known.format(component=component, subject=root.subject)
+    if root.subject.startswith("spec"):
+        return f"edit {root.subject}"
+    if state.missing:
+        return f"provide {root.subject}; it goes on by itself"
+    category = state.failure.category if state.failure else None
+    if category is ErrorCategory.TRANSIENT:
+        return "none needed: it is tried again"
+    return ""

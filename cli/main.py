@@ -1,0 +1,102 @@
+"""The `stackledger` command (also `kubectl stackledger`): the tree of commands and the one place that sets exit codes.
+
+Imported for every `--help`: nothing here or in the command modules may import the database, Kubernetes or validation
+libraries at the top.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+from typer.exceptions import TyperException
+
+from cli import crd, database, diff, explain, export, history, operate, replay, show, status, verify
+from cli.failures import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, masked, report
+from cli.output import note
+
+app = typer.Typer(
+    name="stackledger",
+    help="""Run the operator, and ask its ledger what happened, when, by whom and why.
+
+    Nothing here changes a platform: changes go through the ObservabilityPlatform resource.
+
+    \b
+    Where the ledger is: --dsn URL, --dsn-file FILE, --state-dir DIR, --bundle FILE, or $STACKLEDGER_DSN.
+    Exit codes: 0 fine, 1 finding (differs, broken, diverged), 2 usage, 3 not found, 4 ledger unreachable.
+
+    \b
+    Examples:
+      stackledger demo                                 a platform, from nothing to Ready, on this machine
+      stackledger history prod -n obs                  its transitions
+      stackledger show prod --at 10:18 -o yaml         its .status as it was
+      stackledger explain-why prod                     the root cause first
+      stackledger verify --all                         prove that nothing was altered
+    """,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+app.command("run")(operate.run)
+app.command("demo")(operate.demo)
+app.command("status")(status.status)
+app.command("history")(history.history)
+app.command("show")(show.show)
+app.command("diff")(diff.diff)
+app.command("explain-why")(explain.explain_why)
+app.command("replay")(replay.replay)
+app.command("verify")(verify.verify)
+app.command("rebuild")(database.rebuild)
+app.command("export")(export.export)
+app.add_typer(database.app, name="db")
+app.add_typer(crd.app, name="crd")
+app.command("version")(operate.version)
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run one command line; returns the exit code."""
+    try:
+        command = typer.main.get_command(app)
+        code = command.main(args=list(arguments), prog_name=_program_name(), standalone_mode=False)
+    except TyperException as error:
+        return _report_usage(error)
+    except typer.Abort:
+        return EXIT_INTERRUPTED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever reads us has seen enough (`| head`): no message, and none from the interpreter's last flush either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except Exception as error:  # the boundary: everything becomes a message and an exit code
+        return report(error)
+    return code if isinstance(code, int) else EXIT_OK
+
+
+def _report_usage(error: TyperException) -> int:
+    context = getattr(error, "ctx", None)
+    note(f"error: {masked(error.format_message())}")
+    if context is not None:
+        note(f"next:  {context.command_path} --help")
+    return EXIT_USAGE
+
+
+def _program_name() -> str:
+    """kubectl shows a plugin's own words: they should read as they are typed."""
+    started_as = os.path.basename(sys.argv[0]) if sys.argv else ""
+    return "kubectl stackledger" if started_as.startswith("kubectl") else "stackledger"
+
+
+def main() -> None:
+    """Entry point of the `stackledger` and `kubectl-stackledger` commands."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # A terminal without UTF-8 gets escapes instead of an exception.
+            stream.reconfigure(errors="backslashreplace")
+    code = execute(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
