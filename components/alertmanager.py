@@ -29,10 +29,41 @@ FACTS = Facts(
 CONFIG_PATH = "/etc/alertmanager"
 #: Keys of the configuration that Alertmanager also reads from `<key>_file`.
 FILE_KEYS = frozenset(
-    """alert_source_token api_key api_secret api_url app_token auth_password auth_secret bearer_token bot_token ca cert
-    client_secret credentials key mattermost_webhook_url opsgenie_api_key password rocketchat_token
-    rocketchat_token_id routing_key service_key slack_api_url slack_app_token smtp_auth_password smtp_auth_secret
-    telegram_bot_token token token_id url user_key victorops_api_key webhook_url wechat_api_secret""".split()
+    {
+        "alert_source_token",
+        "api_key",
+        "api_secret",
+        "api_url",
+        "app_token",
+        "auth_password",
+        "auth_secret",
+        "bearer_token",
+        "bot_token",
+        "ca",
+        "cert",
+        "client_secret",
+        "credentials",
+        "key",
+        "mattermost_webhook_url",
+        "opsgenie_api_key",
+        "password",
+        "rocketchat_token",
+        "rocketchat_token_id",
+        "routing_key",
+        "service_key",
+        "slack_api_url",
+        "slack_app_token",
+        "smtp_auth_password",
+        "smtp_auth_secret",
+        "telegram_bot_token",
+        "token",
+        "token_id",
+        "url",
+        "user_key",
+        "victorops_api_key",
+        "webhook_url",
+        "wechat_api_secret",
+    }
 )
 _GOSSIP = (Port("gossip-tcp", 9094, public=False), Port("gossip-udp", 9094, "UDP", public=False))
 #: Shows alerts and notifies nobody.
@@ -51,8 +82,9 @@ def design(context: RenderContext) -> Design:
     """What Alertmanager runs with."""
     spec = settings(context)
     secrets = SecretFileCollector()
+    mounts: tuple[ConfigMount, ...] = ()
     if spec.config_secret is not None:
-        config_file, mounts = secrets.path(spec.config_secret), ()
+        config_file = secrets.path(spec.config_secret)
     else:
         files = {"alertmanager.yml": yaml_text(config(context, secrets))}
         name = context.object_name(FACTS.name, "config")

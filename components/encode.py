@@ -1,4 +1,4 @@
-"""Data -> text of configuration files. Everything goes through an encoder; text of a user is never put into a template."""
+"""Data -> text of configuration files, always through an encoder: text of a user is never put into a template."""
 
 import hashlib
 import re
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml
-
 
 #: What Grafana's reader replaces in values, without a way to write it literally.
 _INI_EXPANDED = re.compile(r"\$(?:__\w+)?\{|%\(")

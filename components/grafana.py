@@ -151,8 +151,8 @@ def ini(context: RenderContext, secrets: SecretFileCollector) -> dict[str, dict[
         for key, value in entries.items():
             if (section, key) in RESERVED_SETTINGS:
                 raise ConfigValueError(f"{_PLACE}.{section}.{key}", "belongs to the operator; remove it")
-            reference = isinstance(value, SecretKeyRef)
-            found.setdefault(section, {})[key] = FileValue(secrets.path(value)) if reference else value
+            setting = FileValue(secrets.path(value)) if isinstance(value, SecretKeyRef) else value
+            found.setdefault(section, {})[key] = setting
     return found
 
 

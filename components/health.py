@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from components.objects import LABEL_VERSION
 from components.registry import running_version
 from eventstore.events import ComponentObserved, Problem
 from eventstore.vocabulary import ComponentName
@@ -41,7 +42,7 @@ def component_observation(
         )
     status = workload.get("status") or {}
     desired = _desired_replicas(workload)
-    ready, updated = _count(status, "readyReplicas"), _updated_replicas(workload, status)
+    ready, updated = _count(status, "readyReplicas"), _updated_replicas(status)
     return ComponentObserved(
         component=component,
         desired_replicas=desired,
@@ -62,7 +63,7 @@ def _count(status: KubernetesObject, name: str) -> int:
     return int(status.get(name) or 0)
 
 
-def _updated_replicas(workload: KubernetesObject, status: KubernetesObject) -> int:
+def _updated_replicas(status: KubernetesObject) -> int:
     """A StatefulSet that has finished an update drops `updatedReplicas` and makes both revisions equal."""
     updated = _count(status, "updatedReplicas")
     revision = status.get("updateRevision")
@@ -92,15 +93,20 @@ def _is_ready(pod: KubernetesObject) -> bool:
 
 
 def _running_version(component: ComponentName, pods: list[KubernetesObject]) -> str:
-    """Version all ready pods run; during a rollout the lowest name decides, so that the answer does not flap."""
-    versions = []
+    """Version of the first ready pod: during a rollout the same pod always answers, so that it does not flap."""
     for pod in sorted(pods, key=_pod_name):
-        if _is_deleting(pod) or not _is_ready(pod):
-            continue
-        for container in (pod.get("spec") or {}).get("containers") or []:
-            if container.get("name") == component.value:
-                versions.append(running_version(component, str(container.get("image") or "")))
-    return versions[0] if versions else ""
+        if _is_ready(pod) and not _is_deleting(pod):
+            return _pod_version(component, pod)
+    return ""
+
+
+def _pod_version(component: ComponentName, pod: KubernetesObject) -> str:
+    """By the image's tag; by the label that the template carries, where the tag says nothing (a user's own image)."""
+    declared = ((pod.get("metadata") or {}).get("labels") or {}).get(LABEL_VERSION) or ""
+    for container in (pod.get("spec") or {}).get("containers") or []:
+        if container.get("name") == component.value:
+            return running_version(component, str(container.get("image") or "")) or str(declared)
+    return str(declared)
 
 
 def _pod_name(pod: KubernetesObject) -> str:

@@ -130,16 +130,13 @@ def _limits(context: RenderContext, spec: Loki) -> dict[str, Any]:
     if context.semver(FACTS.name).major >= 3:
         newest = max(spec.schema_periods, key=lambda period: period.effective_date)
         found["allow_structured_metadata"] = newest.version not in _PLAIN_SCHEMAS
-    limits = spec.limits
-    for name, value in (
-        ("ingestion_rate_mb", limits.ingestion_rate),
-        ("ingestion_burst_size_mb", limits.ingestion_burst_size),
-        ("max_streams_per_user", limits.max_streams_per_user),
-        ("max_entries_limit_per_query", limits.max_entries_limit_per_query),
-    ):
-        if value is not None:
-            found[name] = value
-    return found
+    limits = {
+        "ingestion_rate_mb": spec.limits.ingestion_rate,
+        "ingestion_burst_size_mb": spec.limits.ingestion_burst_size,
+        "max_streams_per_user": spec.limits.max_streams_per_user,
+        "max_entries_limit_per_query": spec.limits.max_entries_limit_per_query,
+    }
+    return found | {name: value for name, value in limits.items() if value is not None}
 
 
 def _ruler(context: RenderContext) -> dict[str, Any]:

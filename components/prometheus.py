@@ -3,6 +3,7 @@
 from typing import Any
 
 from api.prometheus import Prometheus, RemoteWrite
+from api.rules import RuleGroup
 from api.versions import SemVer
 from components.assembly import assemble
 from components.context import RenderContext
@@ -48,10 +49,8 @@ def design(context: RenderContext) -> Design:
     secrets = SecretFileCollector()
     files = {"prometheus.yml": yaml_text(config(context, secrets))}
     mounts = [ConfigMount(path=CONFIG_PATH, config_map=context.object_name(FACTS.name, "config"), files=files)]
-    rules = rule_file(context)
-    if rules:
-        name = context.object_name(FACTS.name, "rules")
-        mounts.append(ConfigMount(path=RULES_PATH, config_map=name, files={"rules.yml": yaml_text(rules)}))
+    if rules := rule_files(context):
+        mounts.append(ConfigMount(path=RULES_PATH, config_map=context.object_name(FACTS.name, "rules"), files=rules))
     # The replica label of the external labels reads it.
     pod_name = {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
     return Design(
@@ -130,7 +129,7 @@ def config(context: RenderContext, secrets: SecretFileCollector) -> dict[str, An
     found: dict[str, Any] = {"global": _global(context, spec)}
     if storage := _storage(context, spec):
         found["storage"] = storage
-    if rule_file(context):
+    if rule_files(context):
         found["rule_files"] = [f"{RULES_PATH}/*.yml"]
     if context.runs(ComponentName.ALERTMANAGER):
         found["alerting"] = {"alertmanagers": [{"dns_sd_configs": [_alertmanager_discovery(context)]}]}
@@ -173,14 +172,22 @@ def _storage(context: RenderContext, spec: Prometheus) -> dict[str, Any]:
     return {"tsdb": tsdb} if tsdb else {}
 
 
-def rule_file(context: RenderContext) -> dict[str, Any]:
-    """The rule file as data; empty if there are no rules."""
-    groups = []
-    for group in context.spec.rule_groups:
-        rules = [_rule(rule.model_dump(by_alias=True, exclude_defaults=True)) for rule in group.rules]
-        interval = {"interval": hours_text(group.interval)} if group.interval else {}
-        groups.append({"name": group.name} | interval | {"rules": rules})
-    return {"groups": groups} if groups else {}
+def rule_files(context: RenderContext) -> dict[str, str]:
+    """Rule files by name: one per place in the spec, because group names are unique within a file only."""
+    alertmanager = context.spec.components.alertmanager
+    places = {
+        "prometheus.yml": settings(context).alerting_rules,
+        "alertmanager.yml": alertmanager.rules if alertmanager else (),
+    }
+    return {
+        name: yaml_text({"groups": [_group(group) for group in groups]}) for name, groups in places.items() if groups
+    }
+
+
+def _group(group: RuleGroup) -> dict[str, Any]:
+    rules = [_rule(rule.model_dump(by_alias=True, exclude_defaults=True)) for rule in group.rules]
+    interval = {"interval": hours_text(group.interval)} if group.interval else {}
+    return {"name": group.name} | interval | {"rules": rules}
 
 
 def _rule(rule: dict[str, Any]) -> dict[str, Any]:

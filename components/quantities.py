@@ -20,7 +20,7 @@ _DECIMAL = {
 _FACTORS = _BINARY | _DECIMAL
 
 
-def parse_quantity(text: str | int | float | Decimal) -> Decimal:
+def parse_quantity(text: str | float | Decimal) -> Decimal:
     """The exact value of a quantity: cores for CPU, bytes for memory and storage.
 
     Raises:
