@@ -163,7 +163,8 @@ class DependencyObserved(Observation, frozen=True):
     keys: dict[str, str] = {}
     #: ResourceQuota: resource -> [hard, used] as Kubernetes quantities.
     limits: dict[str, tuple[str, str]] = {}
-    #: Why a found object cannot be used: `not labelled for this platform`.
+    #: Why a found object cannot be used: reason (`SecretNotGranted`, `SecretInvalid`) and words; "" if it can.
+    refused_reason: str = ""
     refused: str = ""
 
 
@@ -215,13 +216,6 @@ class LedgerReset(Observation, frozen=True):
     lost_head: str = ""
 
 
-class HistoryLost(Observation, frozen=True):
-    """The cluster refers to events that this log does not hold: it was restored from an older backup."""
-
-    expected_version: int
-    found_version: int
-
-
 # -- decisions -----------------------------------------------------------------------------------------------------
 
 
@@ -251,10 +245,9 @@ class Resumed(Decision, frozen=True):
 
 
 class PrerequisiteMissing(Decision, frozen=True):
-    """The platform waits in its phase for something it needs; checked again at `due_at` and when it appears."""
+    """The platform waits in its phase for something it needs; checked again by poll and when it appears."""
 
     findings: tuple[Finding, ...]
-    due_at: datetime
 
 
 class PrerequisitesMet(Decision, frozen=True):
@@ -307,6 +300,14 @@ class ApplyRequested(Decision, frozen=True):
     digest: str
     #: `Create`, `Update`, `Drift`, `Retry`
     reason: str
+
+
+class RequestSuperseded(Decision, frozen=True):
+    """An open request is not to be carried out any more: the platform wants something else by now."""
+
+    ref: ObjectRef
+    #: Stream version of the request.
+    request: int
 
 
 class DeleteRequested(Decision, frozen=True):

@@ -48,6 +48,7 @@ class DependencyState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     resource_version: str = ""
     keys: dict[str, str] = {}
     limits: dict[str, tuple[str, str]] = {}
+    refused_reason: str = ""
     refused: str = ""
 
 
@@ -166,12 +167,14 @@ class PlatformState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     observed: SpecState | None = None
     #: The spec the platform is brought to.
     accepted: SpecState | None = None
+    #: Generation that was accepted or rejected last.
+    judged_generation: int = 0
     #: What is wrong with `observed`, if it was rejected.
     findings: tuple[Finding, ...] = ()
     #: Digest of a spec that was rolled back; "" if none.
     quarantined: str = ""
     known_good: KnownGood | None = None
-    #: Digest of what is being rolled back from; "" outside a rollback.
+    #: A rollback has begun and is not complete.
     rolling_back: bool = False
     #: The platform runs an older spec than the user asked for, because the newer one failed.
     rolled_back: bool = False
@@ -187,12 +190,14 @@ class PlatformState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     closed: bool = False
     #: Last handled value of the retry annotation.
     retry_token: str = ""
+    #: Why the retry counter is to start again: a reason of `RetryReset`; "" if it is not.
+    retry_wanted: str = ""
     unknown_fields: tuple[str, ...] = ()
 
     #: `Secret/loki-s3` -> what was seen.
     dependencies: dict[str, DependencyState] = {}
+    #: What the platform waits for.
     missing: tuple[Finding, ...] = ()
-    missing_due_at: datetime | None = None
 
     components: dict[str, ComponentState] = {}
     #: Object key -> child.

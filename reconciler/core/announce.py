@@ -1,0 +1,149 @@
+"""Which recorded events a person watching `kubectl describe` should see, and in which words. Pure.
+
+One Kubernetes Event per recorded event, never more: its name is made of the stream and the version, so that announcing
+it twice is refused by the API server.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from eventstore import events as e
+from eventstore.vocabulary import GROUP, KIND, STORED_VERSION, ComponentPhase, ErrorCategory, Phase
+from projections.state import PlatformState
+
+REPORTING_CONTROLLER = "stackledger.io/operator"
+#: The API server refuses longer notes.
+NOTE_LENGTH_MAX = 1024
+
+
+class Announcement(msgspec.Struct, frozen=True):
+    """What an Event says."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    note: str
+    action: str = "Reconcile"
+
+
+def announcement(event: e.Event) -> Announcement | None:
+    """The announcement of a recorded event; None for what only the log needs to know."""
+    announce = _ANNOUNCERS.get(type(event))
+    return announce(event) if announce else None
+
+
+def event_object(
+    state: PlatformState, announced: Announcement, version: int, at: datetime, instance: str
+) -> dict[str, Any]:
+    """The body of an events.k8s.io/v1 Event.
+
+    Args:
+        state: the platform, for its name, namespace and uid.
+        version: stream version of the recorded event.
+        at: when it occurred.
+        instance: name of this replica.
+    """
+    generation = state.observed.generation if state.observed else 0
+    hint = f"kubectl stackledger show {state.name} -n {state.namespace} --at {version}"
+    room = NOTE_LENGTH_MAX - len(hint) - 40
+    note = f"seq={version} gen={generation} {announced.note[:room]}. {hint}"
+    return {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": f"{state.name}.{state.stream_id[:8]}.{version:x}", "namespace": state.namespace},
+        "eventTime": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "regarding": {
+            "apiVersion": f"{GROUP}/{STORED_VERSION}",
+            "kind": KIND,
+            "name": state.name,
+            "namespace": state.namespace,
+            "uid": state.stream_id,
+        },
+        "type": announced.type,
+        "reason": announced.reason,
+        "action": announced.action,
+        "reportingController": REPORTING_CONTROLLER,
+        "reportingInstance": instance[:128],
+        "note": note,
+    }
+
+
+def _phase_changed(event: e.PhaseChanged) -> Announcement:
+    arrow = f"{event.from_phase or 'none'} -> {event.to_phase}: {event.message}"
+    kind: Literal["Normal", "Warning"] = "Warning" if event.to_phase is Phase.FAILED else "Normal"
+    return Announcement(kind, event.reason, arrow, "Transition")
+
+
+def _component_phase_changed(event: e.ComponentPhaseChanged) -> Announcement | None:
+    if event.to_phase is ComponentPhase.READY:
+        return Announcement("Normal", "ComponentReady", f"{event.component} {event.version} is ready")
+    if event.to_phase is ComponentPhase.FAILED:
+        return Announcement("Warning", event.reason, f"{event.component}: {event.message}")
+    if event.from_phase is not None and event.to_phase is not ComponentPhase.PENDING:
+        return Announcement("Normal", event.reason, f"{event.component} {event.version} is being deployed")
+    return None
+
+
+def _action_failed(event: e.ActionFailed) -> Announcement | None:
+    if event.category is ErrorCategory.TRANSIENT:
+        return None  # the retry that follows is announced
+    return Announcement("Warning", event.reason, f"{event.ref}: {event.message}", "Apply")
+
+
+def _findings(findings: tuple[e.Finding, ...]) -> str:
+    return "; ".join(finding.message for finding in findings)
+
+
+def _platform_observed(event: e.PlatformObserved) -> Announcement | None:
+    if not event.unknown_fields:
+        return None
+    fields = ", ".join(event.unknown_fields)
+    return Announcement("Warning", "UnknownField", f"the schema does not know, so nothing uses: {fields}")
+
+
+_ANNOUNCERS: dict[type[e.Event], Callable[[Any], Announcement | None]] = {
+    e.PlatformObserved: _platform_observed,
+    e.PhaseChanged: _phase_changed,
+    e.ComponentPhaseChanged: _component_phase_changed,
+    e.ActionFailed: _action_failed,
+    e.SpecRejected: lambda event: Announcement("Warning", event.findings[0].reason, _findings(event.findings)),
+    e.PrerequisiteMissing: lambda event: Announcement(
+        "Warning", event.findings[0].reason, _findings(event.findings), "Preflight"
+    ),
+    e.PrerequisitesMet: lambda _: Announcement("Normal", "PrerequisitesMet", "all that was missing is there"),
+    e.RetryScheduled: lambda event: Announcement(
+        "Warning", "RetryScheduled", f"retry {event.attempt} because of {event.reason}: {event.message}", "Retry"
+    ),
+    e.RetriesExhausted: lambda event: Announcement(
+        "Warning", "RetriesExhausted", f"{event.attempts} retries: {event.reason}: {event.message}", "Retry"
+    ),
+    e.UpgradeStarted: lambda event: Announcement(
+        "Normal", "UpgradeStarted", f"{event.from_versions} to {event.to_versions}", "Upgrade"
+    ),
+    e.ComponentUpgraded: lambda event: Announcement(
+        "Normal", "ComponentUpgraded", f"{event.component} {event.from_version} to {event.to_version}", "Upgrade"
+    ),
+    e.BackupCompleted: lambda event: Announcement(
+        "Normal", "BackupCompleted", f"{len(event.manifests)} manifests are kept for a rollback", "Upgrade"
+    ),
+    e.BackupFailed: lambda event: Announcement("Warning", event.reason, event.message, "Upgrade"),
+    e.RollbackStarted: lambda event: Announcement("Warning", "RollbackStarted", event.message, "Rollback"),
+    e.RollbackCompleted: lambda event: Announcement("Normal", "RollbackCompleted", f"{event.versions}", "Rollback"),
+    e.DriftCorrected: lambda event: Announcement(
+        "Normal", "DriftCorrected", f"{event.ref} was changed by {', '.join(event.managers) or 'somebody'}", "Apply"
+    ),
+    e.Paused: lambda _: Announcement("Normal", "Paused", "spec.paused is true: nothing is written"),
+    e.Resumed: lambda _: Announcement("Normal", "Resumed", "spec.paused is no longer true"),
+    e.DeletionRequested: lambda _: Announcement("Normal", "DeletionStarted", "components go in reverse order"),
+    e.FinalizerReleaseRequested: lambda event: Announcement(
+        "Warning" if event.orphaned else "Normal",
+        "Orphaned" if event.orphaned else "DeletionCompleted",
+        f"left behind: {', '.join(map(str, event.orphaned))}" if event.orphaned else "nothing is left",
+        "Delete",
+    ),
+    e.LedgerReset: lambda _: Announcement(
+        "Warning", "LedgerReset", "the platform ran before this log began: it is re-adopted, nothing is torn down"
+    ),
+}

@@ -1,0 +1,143 @@
+"""What a platform should consist of: the accepted spec, rendered. Pure, and remembered because every pass asks."""
+
+from collections.abc import Hashable
+from functools import lru_cache
+
+import msgspec
+
+from api.naming import inline_secret_name
+from api.parsing import parse_spec
+from api.references import Reference, references
+from components.context import RenderContext
+from components.manifest import Manifest
+from components.registry import render
+from eventstore.events import ObjectRef
+from eventstore.vocabulary import ComponentName
+from projections.state import PlatformState, SpecState
+
+
+class DesiredObject(msgspec.Struct, frozen=True, kw_only=True):
+    """A manifest's identity: all that a plan needs of it."""
+
+    key: str
+    ref: ObjectRef
+    component: ComponentName | None
+    digest: str
+    create_only: bool
+
+
+class _Rendering:
+    """The input of rendering, equal where it renders to the same; it holds no more than that, for it is remembered."""
+
+    __slots__ = ("dependencies", "key", "name", "namespace", "spec")
+
+    def __init__(self, state: PlatformState, spec: SpecState) -> None:
+        self.name, self.namespace, self.spec = state.name, state.namespace, spec
+        self.dependencies = dependency_digests(state)
+        versions = tuple(sorted(spec.versions.items()))
+        dependencies = tuple(sorted(self.dependencies.items()))
+        self.key: tuple[Hashable, ...] = (state.stream_id, state.name, spec.digest, versions, dependencies)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Rendering) and self.key == other.key
+
+    def context(self) -> RenderContext | None:
+        """What the components render; None if the spec does not parse (another build accepted it)."""
+        parsed = parse_spec(self.spec.spec, name=self.name).spec
+        if parsed is None:
+            return None
+        return RenderContext(
+            name=self.name,
+            namespace=self.namespace,
+            spec=parsed,
+            versions=self.spec.versions,
+            inline_secrets=self.spec.inline_secrets,
+            dependencies=self.dependencies,
+        )
+
+
+def desired_objects(state: PlatformState) -> tuple[DesiredObject, ...]:
+    """Identity and digest of every object the accepted spec asks for, in the order in which they are applied."""
+    if state.accepted is None:
+        return ()
+    return _objects(_Rendering(state, state.accepted))
+
+
+def desired_manifests(state: PlatformState) -> dict[str, Manifest]:
+    """Digest -> manifest of every object the accepted spec asks for."""
+    if state.accepted is None:
+        return {}
+    return _manifests(_Rendering(state, state.accepted))
+
+
+def accepted_references(state: PlatformState) -> tuple[Reference, ...]:
+    """Every Secret and ConfigMap the accepted spec refers to, without those the operator makes itself."""
+    return references_of(state.accepted, state.name) if state.accepted else ()
+
+
+def references_of(spec: SpecState, name: str) -> tuple[Reference, ...]:
+    """Every Secret and ConfigMap that `spec` of the platform `name` refers to, without those we make ourselves."""
+    return _references(_Referring(spec, name))
+
+
+def render_context(state: PlatformState, spec: SpecState) -> RenderContext | None:
+    """What the components would render for `spec`; None if it does not parse."""
+    return _Rendering(state, spec).context()
+
+
+def dependency_digests(state: PlatformState) -> dict[str, str]:
+    """`Secret/loki-s3` -> a word for its content, so that pods roll when what they refer to changes."""
+    return {
+        key: "|".join(f"{name}={mac}" for name, mac in sorted(dependency.keys.items()))
+        for key, dependency in state.dependencies.items()
+        if dependency.keys
+    }
+
+
+class _Referring:
+    """A spec seen as the origin of references: equal where the digest is."""
+
+    __slots__ = ("key", "name", "spec")
+
+    def __init__(self, spec: SpecState, name: str) -> None:
+        self.spec, self.name, self.key = spec.spec, name, (spec.digest, name)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Referring) and self.key == other.key
+
+
+@lru_cache(maxsize=1024)
+def _references(referring: _Referring) -> tuple[Reference, ...]:
+    parsed = parse_spec(referring.spec, name=referring.name).spec
+    if parsed is None:
+        return ()
+    ours = inline_secret_name(referring.name)
+    return tuple(reference for reference in references(parsed) if reference.name != ours)
+
+
+# Digests are small and asked for in every pass of every platform; manifests are large and needed when something is
+# applied, so only a few are kept.
+@lru_cache(maxsize=4096)
+def _objects(rendering: _Rendering) -> tuple[DesiredObject, ...]:
+    return tuple(
+        DesiredObject(
+            key=manifest.ref.key,
+            ref=manifest.ref,
+            component=manifest.component,
+            digest=digest,
+            create_only=manifest.create_only,
+        )
+        for digest, manifest in _manifests(rendering).items()
+    )
+
+
+@lru_cache(maxsize=16)
+def _manifests(rendering: _Rendering) -> dict[str, Manifest]:
+    context = rendering.context()
+    return {manifest.digest: manifest for manifest in render(context)} if context else {}

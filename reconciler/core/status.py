@@ -1,0 +1,96 @@
+"""`.status` of the resource, from the folded state. Written from the log, never read back."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from eventstore.vocabulary import ComponentName
+from projections.state import ComponentState, PlatformState
+from reconciler.core.conditions import Condition, conditions, ready_components
+from reconciler.core.progress import wanted_components
+
+
+def status(state: PlatformState, head_hash: str = "") -> dict[str, Any]:
+    """The `.status` mapping; times are RFC 3339 UTC seconds, absent facts are left out.
+
+    Args:
+        state: the folded state.
+        head_hash: hex hash of the stream's newest event, for `.status.ledger`.
+    """
+    if state.observed is None or state.phase is None:
+        return {}
+    wanted = list(wanted_components(state))
+    document: dict[str, Any] = {
+        "observedGeneration": state.observed.generation,
+        "phase": state.phase.value,
+        "componentsReady": f"{len(ready_components(state))}/{len(wanted)}",
+        "conditions": [_condition(state, condition) for condition in conditions(state)],
+        "components": [
+            _component(name, component) for name in wanted if (component := state.components.get(name)) is not None
+        ],
+        "ledger": {"streamId": state.stream_id, "sequence": state.version, "headHash": head_hash},
+        "history": [
+            _without_empty(
+                {
+                    "sequence": transition.sequence,
+                    "from": transition.from_phase.value if transition.from_phase else "",
+                    "to": transition.to_phase.value,
+                    "reason": transition.reason,
+                    "time": instant(transition.at),
+                }
+            )
+            for transition in state.history
+        ],
+    }
+    if state.known_good is not None:
+        good = state.known_good
+        document["lastKnownGood"] = {"sequence": good.sequence, "specHash": good.spec.digest}
+    if state.retry.attempt or state.retry.due_at:
+        document["retry"] = _retry(state)
+    if state.retry_token:
+        document["lastHandledRetryAt"] = state.retry_token
+    return document
+
+
+def instant(at: datetime) -> str:
+    """`2026-11-23T09:00:02Z`"""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _condition(state: PlatformState, condition: Condition) -> dict[str, Any]:
+    assert state.observed is not None
+    # Before the flip is recorded the state's own time stands in; the next append brings the recorded one.
+    _, since = state.conditions.get(condition.type, ("", state.updated_at))
+    return {
+        "type": condition.type.value,
+        "status": condition.status,
+        "reason": condition.reason,
+        "message": condition.message,
+        "observedGeneration": state.observed.generation,
+        "lastTransitionTime": instant(since) if since else "",
+    }
+
+
+def _component(name: ComponentName, component: ComponentState) -> dict[str, Any]:
+    return _without_empty(
+        {
+            "name": name.value,
+            "phase": component.phase.value,
+            "desiredVersion": component.desired_version,
+            "runningVersion": component.running_version,
+            "ready": f"{component.ready_replicas}/{component.desired_replicas}",
+            "reason": component.reason,
+            "message": component.message,
+            "since": instant(component.phase_since),
+        }
+    )
+
+
+def _retry(state: PlatformState) -> dict[str, Any]:
+    due = instant(state.retry.due_at) if state.retry.due_at else ""
+    return _without_empty({"attempt": state.retry.attempt, "max": state.policy.retries_max, "nextAttemptTime": due}) | {
+        "attempt": state.retry.attempt
+    }
+
+
+def _without_empty(document: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if value != ""}

@@ -1,0 +1,220 @@
+"""Carries out what the log asks for: one request, one call, one outcome. It has no choices left.
+
+Every outcome is a frozen event, success or not. Nothing is retried in here: the retry policy is a decision.
+"""
+
+import secrets
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from api.naming import inline_secret_name
+from api.redaction import redact
+from components.manifest import Manifest, SecretSource
+from eventstore.events import (
+    ActionFailed,
+    ActionSucceeded,
+    DriftCorrected,
+    FinalizerAdded,
+    FinalizerReleased,
+    ObjectRef,
+    Outcome,
+)
+from eventstore.log import EventLog
+from eventstore.vocabulary import FIELD_MANAGER, FINALIZER, GROUP, KIND, STORED_VERSION, ErrorCategory
+from projections.state import PlatformState
+from reconciler.core.desired import desired_manifests
+from reconciler.core.ownership import owned_digest
+from reconciler.core.plan import Request
+from reconciler.shell.cache import ObjectCache
+from reconciler.shell.cluster import Cluster, ClusterError, KubernetesObject
+from reconciler.shell.resources import PLATFORM, resource_for
+
+#: How often a finalizer change is tried again after somebody else's write came in between.
+FINALIZER_ATTEMPTS_MAX = 5
+_decode_manifest = msgspec.json.Decoder(Manifest).decode
+
+
+class Executor:
+    """Sends the writes of one platform to the cluster."""
+
+    def __init__(self, cluster: Cluster, cache: ObjectCache, log: EventLog) -> None:
+        self._cluster, self._cache, self._log = cluster, cache, log
+
+    def execute(
+        self, state: PlatformState, requests: Iterable[Request], platform: KubernetesObject
+    ) -> Iterator[Outcome]:
+        """Outcome after outcome; it stops where the server cannot be reached, for the next call would fail as well."""
+        for request in requests:
+            try:
+                yield from self._carry_out(state, request, platform)
+            except ClusterError as error:
+                yield _failed(request, state, error)
+                if error.category is ErrorCategory.TRANSIENT:
+                    return
+
+    def _carry_out(self, state: PlatformState, request: Request, platform: KubernetesObject) -> Iterator[Outcome]:
+        if request.ref is None:
+            yield self._change_finalizer(state, request)
+        elif request.digest:
+            yield from self._apply(state, request, request.ref, platform)
+        else:
+            yield self._delete(state, request, request.ref)
+
+    # -- finalizer -------------------------------------------------------------------------------------------------
+
+    def _change_finalizer(self, state: PlatformState, request: Request) -> Outcome:
+        """Put the finalizer on, or take it off, on a fresh read each time: others write this object too."""
+        adding = state.deletion_requested_at is None
+        for attempt in range(FINALIZER_ATTEMPTS_MAX):
+            found = self._cluster.get(PLATFORM, state.namespace, state.name)
+            if found is None or found["metadata"]["uid"] != state.stream_id:
+                break
+            present = list(found["metadata"].get("finalizers", []))
+            wanted = [*present, FINALIZER] if adding else [name for name in present if name != FINALIZER]
+            if (FINALIZER in present) == adding:
+                break
+            try:
+                self._write_finalizers(state, wanted, found)
+                break
+            except ClusterError as error:
+                if error.reason != "Conflict" or attempt == FINALIZER_ATTEMPTS_MAX - 1:
+                    raise
+        return FinalizerAdded(request=request.version) if adding else FinalizerReleased(request=request.version)
+
+    def _write_finalizers(self, state: PlatformState, wanted: list[str], found: KubernetesObject) -> None:
+        updated = self._cluster.set_finalizers(
+            PLATFORM,
+            state.namespace,
+            state.name,
+            wanted,
+            uid=state.stream_id,
+            resource_version=found["metadata"]["resourceVersion"],
+        )
+        if updated is not None:
+            self._cache.remember(PLATFORM, updated)
+
+    # -- apply -----------------------------------------------------------------------------------------------------
+
+    def _apply(
+        self, state: PlatformState, request: Request, ref: ObjectRef, platform: KubernetesObject
+    ) -> Iterator[Outcome]:
+        manifest = self._manifest(state, request.digest)
+        resource = resource_for(ref.api_version, ref.kind)
+        child = state.objects[ref.key]
+        before = self._cache.get(resource, state.namespace, ref.name)
+        if before is None and not child.applied_digest:
+            before = self._cluster.get(resource, state.namespace, ref.name)
+        if before is not None:
+            _refuse_foreign(before, ref, state, platform)
+        if manifest.create_only and before is not None:
+            yield _succeeded(request, ref, before, changed=False)
+            return
+        body = _complete(manifest, state, platform)
+        after = self._cluster.apply(resource, state.namespace, body, manager=FIELD_MANAGER)
+        self._cache.remember(resource, after)
+        yield _succeeded(request, ref, after, changed=_version(before) != _version(after))
+        if child.drift is not None:
+            yield DriftCorrected(
+                request=request.version, ref=ref, managers=child.drift.managers, paths=child.drift.paths
+            )
+
+    def _manifest(self, state: PlatformState, digest: str) -> Manifest:
+        rendered = desired_manifests(state).get(digest)
+        if rendered is not None:
+            return rendered
+        # Asked for by an earlier process or build: the log kept what exactly.
+        content = self._log.get_content(digest)
+        if content is None:
+            raise ClusterError(ErrorCategory.TRANSIENT, "ContentMissing", f"manifest {digest} is not in the store")
+        return _decode_manifest(content)
+
+    # -- delete ----------------------------------------------------------------------------------------------------
+
+    def _delete(self, state: PlatformState, request: Request, ref: ObjectRef) -> Outcome:
+        resource = resource_for(ref.api_version, ref.kind)
+        self._cluster.delete(resource, state.namespace, ref.name, uid=request.uid)
+        return ActionSucceeded(request=request.version, ref=ref, uid=request.uid)
+
+
+def platform_ref(name: str) -> ObjectRef:
+    """The resource itself, as the subject of an outcome."""
+    return ObjectRef(f"{GROUP}/{STORED_VERSION}", KIND, name)
+
+
+def _failed(request: Request, state: PlatformState, error: ClusterError) -> ActionFailed:
+    return ActionFailed(
+        request=request.version,
+        ref=request.ref or platform_ref(state.name),
+        category=error.category,
+        reason=error.reason,
+        message=error.message,
+    )
+
+
+def _succeeded(request: Request, ref: ObjectRef, found: KubernetesObject, *, changed: bool) -> ActionSucceeded:
+    metadata = found["metadata"]
+    return ActionSucceeded(
+        request=request.version,
+        ref=ref,
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        owned_digest=owned_digest(found),
+        changed=changed,
+    )
+
+
+def _version(found: KubernetesObject | None) -> str:
+    return str(found["metadata"].get("resourceVersion", "")) if found else ""
+
+
+def _refuse_foreign(found: KubernetesObject, ref: ObjectRef, state: PlatformState, platform: KubernetesObject) -> None:
+    """Never take over silently what somebody else made; `spec.adopt: true` permits it."""
+    owners = [owner.get("uid") for owner in found["metadata"].get("ownerReferences", [])]
+    if state.stream_id in owners or (platform.get("spec") or {}).get("adopt") is True:
+        return
+    message = (
+        f"{ref.kind} {state.namespace}/{ref.name} exists and was not made for this platform; "
+        "rename or delete it, or set spec.adopt: true to take it over"
+    )
+    raise ClusterError(ErrorCategory.CONFIGURATION, "AdoptionRefused", message)
+
+
+def _complete(manifest: Manifest, state: PlatformState, platform: KubernetesObject) -> KubernetesObject:
+    """The manifest with namespace, owner and secret values: only what is sent ever holds the latter."""
+    body = dict(manifest.body)
+    body["metadata"] = {
+        **body["metadata"],
+        "namespace": state.namespace,
+        "ownerReferences": [
+            {
+                "apiVersion": f"{GROUP}/{STORED_VERSION}",
+                "kind": KIND,
+                "name": state.name,
+                "uid": state.stream_id,
+                "controller": True,
+                "blockOwnerDeletion": False,
+            }
+        ],
+    }
+    if manifest.secret_sources:
+        inline = _inline_values(state, platform)
+        values = {key: _secret_value(source, inline) for key, source in manifest.secret_sources.items()}
+        # `data` and not `stringData`: the server turns the latter into the former, and then nobody owns what was sent.
+        encoded = {key: b64encode(value.encode()).decode() for key, value in values.items()}
+        body["data"] = {**body.get("data", {}), **encoded}
+    return body
+
+
+def _inline_values(state: PlatformState, platform: KubernetesObject) -> dict[str, str]:
+    return dict(redact(platform.get("spec") or {}, secret_name=inline_secret_name(state.name)).inline)
+
+
+def _secret_value(source: SecretSource, inline: dict[str, str]) -> str:
+    if source.kind == "generated":
+        return secrets.token_urlsafe(source.length)[: source.length]
+    if source.path not in inline:
+        message = f"the value that stood at spec.{source.path} is gone from the resource"
+        raise ClusterError(ErrorCategory.TRANSIENT, "InlineSecretGone", message)
+    return inline[source.path]

@@ -1,0 +1,278 @@
+"""The reconcile pass: observe, append, execute, append. The only place where the four values of the flow meet.
+
+    sighting --observe--> events --conclude--> events --append--> log --open_requests--> executor --outcomes--> events
+
+One append carries everything that was seen and concluded at one instant. No write is sent before the event that asks
+for it is committed; what came of it is appended with the next round.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from eventstore.errors import CorruptEventError, StaleEpochError, StreamConflictError, UnknownEventError
+from eventstore.events import ApplyRequested, Event, Outcome, PlatformObserved
+from eventstore.log import EventLog
+from projections.state import PlatformState
+from reconciler.core.conclude import apply_events, conclude
+from reconciler.core.desired import desired_manifests
+from reconciler.core.observe import observe
+from reconciler.core.plan import open_requests
+from reconciler.core.status import status
+from reconciler.shell.cache import ObjectCache, PlatformKey
+from reconciler.shell.cluster import Cluster, ClusterError, KubernetesObject
+from reconciler.shell.executor import Executor
+from reconciler.shell.resources import PLATFORM
+from reconciler.shell.sight import Sight
+from reconciler.shell.states import Known, States
+
+_log = structlog.get_logger(__name__)
+
+#: Rounds of one pass: each is an append and what it asked for. A pass that needs more gives others their turn first.
+ROUNDS_MAX = 12
+#: How often a pass starts again because another process appended to the stream in between.
+CONFLICTS_MAX = 5
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def now(self) -> datetime:
+        """UTC, aware."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds, never going back."""
+        ...
+
+
+class Announce(Protocol):
+    """Told of every event that was appended: metrics and logs."""
+
+    def __call__(self, state: PlatformState, events: Iterable[Event], first_version: int) -> None: ...
+
+
+class Pass(msgspec.Struct, kw_only=True):
+    """What one reconcile pass carries from round to round."""
+
+    correlation_id: UUID
+    epoch: int
+    #: Stream version of a request -> id of the event that asked: the cause of its outcome.
+    request_ids: dict[int, UUID]
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What a pass leaves behind."""
+
+    #: Look again after so many seconds, though nothing may have changed; None: wait for a change or a deadline.
+    again_after_seconds: float | None = None
+
+
+class Reconciler:
+    """Brings one platform a step further each time it is asked; asked again with nothing changed, it does nothing."""
+
+    def __init__(
+        self,
+        *,
+        log: EventLog,
+        states: States,
+        sight: Sight,
+        executor: Executor,
+        cluster: Cluster,
+        cache: ObjectCache,
+        clock: Clock,
+        new_id: Callable[[datetime], UUID],
+        epoch: Callable[[], int | None],
+        announce: Announce,
+    ) -> None:
+        self._log, self._states, self._sight, self._executor = log, states, sight, executor
+        self._cluster, self._cache, self._clock, self._new_id = cluster, cache, clock, new_id
+        self._epoch, self._announce = epoch, announce
+        #: Streams by platform name, those that are not closed.
+        self._open_streams: dict[PlatformKey, set[str]] = {}
+        self._quarantined: dict[str, str] = {}
+
+    def adopt_open_streams(self) -> list[PlatformKey]:
+        """Learn from the log which platforms were left open; their keys. Called when leadership begins."""
+        self._open_streams.clear()
+        for stored in self._log.list_states():
+            key = (stored.record.namespace, stored.record.name)
+            self._open_streams.setdefault(key, set()).add(stored.stream_id)
+            self._states.forget(stored.stream_id)
+        return list(self._open_streams)
+
+    def keys_of(self, stream_ids: Iterable[str]) -> list[PlatformKey]:
+        """The platforms that the streams belong to."""
+        wanted = set(stream_ids)
+        return [key for key, streams in self._open_streams.items() if streams & wanted]
+
+    @property
+    def quarantined(self) -> dict[str, str]:
+        """Stream -> why it is left alone: this build cannot read its events."""
+        return dict(self._quarantined)
+
+    def reconcile(self, key: PlatformKey) -> Result:
+        """One pass over every stream of a platform name: usually one, two while a name is being used again.
+
+        Raises:
+            StoreUnavailableError: nothing was written to the cluster since the last successful append.
+            ClusterError: what is not watched could not be read.
+        """
+        platform = self._sight.resource(*key)
+        streams = set(self._open_streams.get(key, ()))
+        if platform is not None:
+            streams.add(platform["metadata"]["uid"])
+        results = [self._reconcile_stream(key, stream_id, platform) for stream_id in sorted(streams)]
+        waits = [result.again_after_seconds for result in results if result.again_after_seconds is not None]
+        return Result(min(waits, default=None))
+
+    def _reconcile_stream(self, key: PlatformKey, stream_id: str, found: KubernetesObject | None) -> Result:
+        # A resource of the same name with another uid is another platform: for this stream the resource is gone.
+        platform = found if found is not None and found["metadata"]["uid"] == stream_id else None
+        for _ in range(CONFLICTS_MAX):
+            epoch = self._epoch()
+            if epoch is None:
+                return Result()
+            try:
+                return self._run_pass(key, stream_id, platform, epoch)
+            except StreamConflictError as error:
+                _log.info("stream_conflict", platform="/".join(key), expected=error.expected_version)
+            except StaleEpochError:
+                _log.warning("stale_epoch", platform="/".join(key), epoch=epoch)
+                return Result()
+            except (UnknownEventError, CorruptEventError) as error:
+                return self._quarantine(key, stream_id, error)
+        return Result(again_after_seconds=1.0)
+
+    def _run_pass(self, key: PlatformKey, stream_id: str, platform: KubernetesObject | None, epoch: int) -> Result:
+        this = Pass(correlation_id=self._new_id(self._clock.now()), epoch=epoch, request_ids={})
+        outcomes: tuple[Outcome, ...] = ()
+        known = self._states.load(stream_id)
+        for _ in range(ROUNDS_MAX):
+            now = self._clock.now()
+            known = self._advance(this, known, platform, outcomes, now)
+            requests = open_requests(known.state, now)
+            if not requests or platform is None:
+                break
+            outcomes = tuple(self._executor.execute(known.state, requests, platform))
+            platform = self._fresh(key, platform)
+        self._index(key, known.state)
+        if platform is not None and not known.state.closed:
+            self._write_status(known, platform)
+        return Result(_poll_after(known.state, unfinished=bool(requests)))
+
+    def _fresh(self, key: PlatformKey, platform: KubernetesObject) -> KubernetesObject | None:
+        found = self._sight.resource(*key)
+        return found if found is not None and found["metadata"]["uid"] == platform["metadata"]["uid"] else None
+
+    def _advance(
+        self,
+        this: Pass,
+        known: Known,
+        platform: KubernetesObject | None,
+        outcomes: tuple[Outcome, ...],
+        now: datetime,
+    ) -> Known:
+        """Fold in outcomes and what is seen, conclude, and append it all; the state as the log now has it."""
+        after = apply_events(known.state, outcomes, now)
+        sighting = self._sight.look(after, platform)
+        seen = observe(after, sighting)
+        after = apply_events(after, seen, now)
+        after, concluded = conclude(after, now)
+        events: tuple[Event, ...] = (*outcomes, *seen, *concluded)
+        if not events:
+            return known
+        return self._append(this, known, after, events, now)
+
+    def _append(
+        self,
+        this: Pass,
+        known: Known,
+        after: PlatformState,
+        events: tuple[Event, ...],
+        now: datetime,
+    ) -> Known:
+        ourselves = f"stackledger/epoch-{this.epoch}"
+
+        def actor(event: Event) -> str:
+            return event.field_manager if isinstance(event, PlatformObserved) else ourselves
+
+        def cause(event: Event) -> UUID | None:
+            return this.request_ids.get(event.request) if isinstance(event, Outcome) else None
+
+        envelopes = self._states.envelopes(
+            events, now=now, correlation_id=this.correlation_id, actor=actor, cause=cause
+        )
+        first = known.state.version + 1
+        appended = self._states.append(
+            known, after, envelopes, now=now, epoch=this.epoch, contents=_contents(after, events)
+        )
+        this.request_ids.update({first + index: new.event_id for index, new in enumerate(envelopes)})
+        self._announce(after, events, first)
+        return appended
+
+    # -- status ----------------------------------------------------------------------------------------------------
+
+    def _write_status(self, known: Known, platform: KubernetesObject) -> None:
+        """Write `.status` if it says anything else than the resource; the ledger's place alone is no reason."""
+        wanted = status(known.state, known.head_hash.hex())
+        if not wanted or _visible(wanted) == _visible(platform.get("status") or {}):
+            return
+        self._apply_status(platform, wanted)
+
+    def _apply_status(self, platform: KubernetesObject, wanted: dict[str, object]) -> None:
+        metadata = platform["metadata"]
+        body: KubernetesObject = {
+            "apiVersion": PLATFORM.api_version,
+            "kind": PLATFORM.kind,
+            "metadata": {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]},
+            "status": wanted,
+        }
+        try:
+            written = self._cluster.apply_status(PLATFORM, metadata["namespace"], body)
+        except ClusterError as error:
+            if error.status in {404, 409}:
+                return  # deleted, or made again, in between: the watch tells
+            raise
+        self._cache.remember(PLATFORM, written)
+
+    def _quarantine(self, key: PlatformKey, stream_id: str, error: Exception) -> Result:
+        """Leave this one stream alone: acting on half of what happened is worse than not acting."""
+        self._quarantined[stream_id] = str(error)
+        _log.error("stream_quarantined", platform="/".join(key), stream=stream_id, why=str(error))
+        return Result()
+
+    def _index(self, key: PlatformKey, state: PlatformState) -> None:
+        streams = self._open_streams.setdefault(key, set())
+        if state.closed or state.version == 0:
+            streams.discard(state.stream_id)
+        else:
+            streams.add(state.stream_id)
+        if not streams:
+            self._open_streams.pop(key, None)
+
+
+def _poll_after(state: PlatformState, *, unfinished: bool) -> float | None:
+    """Seconds until the next look at what no watch tells about."""
+    if unfinished and not state.closed:
+        return 0.0
+    if state.missing and not state.closed:
+        return state.policy.prerequisite_poll_seconds
+    return None
+
+
+def _contents(state: PlatformState, events: Iterable[Event]) -> dict[str, bytes]:
+    """The manifests that the events ask for, for the content store."""
+    wanted = {event.digest for event in events if isinstance(event, ApplyRequested)}
+    if not wanted:
+        return {}
+    manifests = desired_manifests(state)
+    return {digest: manifests[digest].content for digest in wanted if digest in manifests}
+
+
+def _visible(document: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in document.items() if key != "ledger"}

@@ -1,0 +1,139 @@
+"""The folded states the loop works on: read once, then kept, because only this process appends to them.
+
+If another process did append, the log refuses our next append with a conflict, and the state is read again.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from eventstore.codec import encode
+from eventstore.envelope import GENESIS_HASH, NewEvent, StateRecord
+from eventstore.events import Event
+from eventstore.log import EventLog
+from projections.platform import fold, initial
+from projections.state import FOLD_VERSION, PlatformState
+from reconciler.core.deadlines import next_due
+
+_encode_state = msgspec.json.Encoder(order="deterministic").encode
+_decode_state = msgspec.json.Decoder(PlatformState).decode
+
+
+class Known(msgspec.Struct, frozen=True):
+    """A state and the hash of the event it ends with."""
+
+    state: PlatformState
+    head_hash: bytes
+
+
+class States:
+    """Loads, keeps and appends to platform states. Thread-safe per stream: one stream has one worker at a time."""
+
+    def __init__(self, log: EventLog, new_id: Callable[[datetime], UUID]) -> None:
+        self._log, self._new_id = log, new_id
+        self._known: dict[str, Known] = {}
+        self._lock = threading.Lock()
+
+    def load(self, stream_id: str) -> Known:
+        """The newest known state of a stream; the initial one if the log has none.
+
+        Raises:
+            UnknownEventError, CorruptEventError: this build cannot read the stream.
+            StoreUnavailableError: the log cannot be reached.
+        """
+        with self._lock:
+            known = self._known.get(stream_id)
+        if known is None:
+            known = self._read(stream_id)
+            self._remember(stream_id, known)
+        return known
+
+    def forget(self, stream_id: str) -> None:
+        """Read the stream again next time: somebody else appended, or the append's fate is unknown."""
+        with self._lock:
+            self._known.pop(stream_id, None)
+
+    def append(
+        self,
+        before: Known,
+        after: PlatformState,
+        events: Sequence[NewEvent],
+        *,
+        now: datetime,
+        epoch: int,
+        contents: dict[str, bytes],
+    ) -> Known:
+        """Append the events that lead from one state to the other, with the new state, in one transaction.
+
+        Raises:
+            StreamConflictError, StaleEpochError, StoreUnavailableError: nothing was appended, as far as is known.
+        """
+        stream_id = after.stream_id
+        try:
+            result = self._log.append(
+                stream_id,
+                before.state.version,
+                list(events),
+                epoch=epoch,
+                state=state_record(after, now),
+                contents=contents,
+            )
+        except BaseException:
+            self.forget(stream_id)
+            raise
+        known = Known(after, result.head_hash)
+        self._remember(stream_id, known)
+        return known
+
+    def envelopes(
+        self,
+        events: Sequence[Event],
+        *,
+        now: datetime,
+        correlation_id: UUID,
+        actor: Callable[[Event], str],
+        cause: Callable[[Event], UUID | None],
+    ) -> list[NewEvent]:
+        """The events of one append, each with an id of its own."""
+        return [
+            encode(
+                event,
+                event_id=self._new_id(now),
+                occurred_at=now,
+                causation_id=cause(event),
+                correlation_id=correlation_id,
+                actor=actor(event),
+            )
+            for event in events
+        ]
+
+    def _read(self, stream_id: str) -> Known:
+        stored = self._log.load_state(stream_id)
+        if stored is not None and stored.record.fold_version == FOLD_VERSION:
+            return Known(_decode_state(stored.record.state), stored.head_hash)
+        recorded = self._log.read_stream(stream_id)
+        head = recorded[-1].hash if recorded else GENESIS_HASH
+        return Known(fold(initial(stream_id), recorded), head)
+
+    def _remember(self, stream_id: str, known: Known) -> None:
+        with self._lock:
+            if known.state.closed:
+                self._known.pop(stream_id, None)
+            else:
+                self._known[stream_id] = known
+
+
+def state_record(state: PlatformState, now: datetime) -> StateRecord:
+    """The projection row of a state."""
+    return StateRecord(
+        state=_encode_state(state),
+        fold_version=FOLD_VERSION,
+        namespace=state.namespace,
+        name=state.name,
+        phase=state.phase.value if state.phase else "",
+        due_at=next_due(state, now),
+        closed=state.closed,
+    )
