@@ -13,7 +13,7 @@ What is checked, and what each check finds:
 
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 import msgspec
 
@@ -21,7 +21,7 @@ from audit.requests import RequestLedger
 from audit.source import ReadableLog
 from eventstore.codec import decode
 from eventstore.envelope import GENESIS_HASH, RecordedEvent, StoredState
-from eventstore.errors import StoreError
+from eventstore.errors import CorruptEventError, StoreError
 from eventstore.events import ApplyRequested, BackupCompleted, Event, LastKnownGoodRecorded, PhaseChanged
 from eventstore.hashing import event_hash, verify_chain
 from eventstore.vocabulary import Phase
@@ -30,6 +30,8 @@ from projections.state import FOLD_VERSION, PlatformState
 from reconciler.core.transitions import is_legal
 
 SHORT_HASH = 6
+#: What a log may raise on a row that somebody put there by hand.
+_UNLOADABLE = (CorruptEventError, TypeError, ValueError, AttributeError)
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -78,8 +80,10 @@ class Anchor(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 def verify_stream(log: ReadableLog, stream_id: str, anchor: Anchor | None = None) -> StreamReport:
     """Run every check on one stream."""
-    events = log.read_stream(stream_id)
-    faults = [*_chain_faults(events), *_head_faults(log, stream_id, events)]
+    events, faults = _read(log, stream_id)
+    faults += _chain_faults(events)
+    # After an event that cannot be loaded the rest is not known to be missing.
+    faults += [] if faults else _head_faults(log, stream_id, events)
     if anchor is not None:
         faults += _anchor_faults(events, anchor)
     faults += _order_faults(events)
@@ -104,6 +108,35 @@ def verify_stream(log: ReadableLog, stream_id: str, anchor: Anchor | None = None
         notes=tuple(notes),
         anchored_to=anchor.version if anchor else 0,
     )
+
+
+def _read(log: ReadableLog, stream_id: str) -> tuple[list[RecordedEvent], list[Fault]]:
+    """The stream's events up to the first row that is no event at all (a hash that is text, an id that is none)."""
+    try:
+        events = log.read_stream(stream_id)
+    except _UNLOADABLE:
+        events = []
+    sound = list(takewhile(_is_sound, events))
+    while True:
+        try:
+            page = log.read_stream(stream_id, sound[-1].version if sound else 0, 1)
+        except _UNLOADABLE as error:
+            return sound, [_unloadable(sound, f"{type(error).__name__}: {error}")]
+        if not page:
+            return sound, []
+        if not _is_sound(page[0]):
+            return sound, [_unloadable(sound, "a hash or its payload is not of bytes")]
+        sound += page
+
+
+def _is_sound(event: RecordedEvent) -> bool:
+    # A column of SQLite holds what one puts there, whatever its type says.
+    return all(isinstance(value, bytes) for value in (event.payload, event.prev_hash, event.hash))
+
+
+def _unloadable(sound: Sequence[RecordedEvent], why: str) -> Fault:
+    sequence = sound[-1].version + 1 if sound else 1
+    return Fault(sequence=sequence, check="readable", message=f"its row cannot be read: {why}")
 
 
 def _chain_faults(events: Sequence[RecordedEvent]) -> Iterator[Fault]:
@@ -193,9 +226,14 @@ def _content_faults(log: ReadableLog, decoded: Sequence[tuple[int, Event]]) -> I
         document = log.get_content(digest)
         if document is None:
             yield Fault(sequence=version, check="content", message=f"document {digest[:14]} is missing")
-        elif (found := content_digest(document)) != digest:
+        elif (found := content_digest(_as_bytes(document))) != digest:
             message = f"document {digest[:14]} was changed: its digest is {found[:14]}"
             yield Fault(sequence=version, check="content", message=message)
+
+
+def _as_bytes(document: object) -> bytes:
+    # A column of SQLite holds what one puts there, bytes or not.
+    return document if isinstance(document, bytes) else str(document).encode()
 
 
 def content_digest(document: bytes) -> str:
