@@ -1,30 +1,47 @@
 """Logs and databases for the read models: the log in memory, the tables on SQLite and on a real Postgres."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, Table, select
+from sqlalchemy import Engine
 
 from eventstore.memory import InMemoryEventLog
+from migrations.runner import migrate
 from projections.engines import engine_for
-from projections.tables import create_read_models
+from tests.fixtures.postgres import *  # noqa: F403  # fixtures are found by their names
 from tests.projections.histories import Author
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "ledger.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_dsn(migrated_sqlite: Path, tmp_path: Path) -> str:
+    """URL of a fresh SQLite file with the newest schema."""
+    path = shutil.copy(migrated_sqlite, tmp_path / "ledger.db")
+    return f"sqlite:///{path}"
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    """An empty database with the tables of the read models."""
-    dsn = f"sqlite:///{tmp_path / 'ledger.db'}" if request.param == "sqlite" else _postgres(request)
+def dsn(request: pytest.FixtureRequest) -> str:
+    """URL of a fresh database with the newest schema."""
+    url: str = request.getfixturevalue(f"{request.param}_dsn")
+    return url
+
+
+@pytest.fixture
+def engine(dsn: str) -> Iterator[Engine]:
+    """The engine of the read models in that database."""
     engine = engine_for(dsn)
-    create_read_models(engine)
     yield engine
     engine.dispose()
-
-
-def _postgres(request: pytest.FixtureRequest) -> str:
-    dsn: str = request.getfixturevalue("postgres_dsn")
-    return dsn
 
 
 @pytest.fixture
@@ -37,12 +54,3 @@ def log() -> InMemoryEventLog:
 def author(log: InMemoryEventLog) -> Author:
     """Writes to `log`."""
     return Author(log)
-
-
-def rows(engine: Engine | Connection, table: Table) -> list[dict[str, object]]:
-    """All rows of a table, by key."""
-    statement = select(table).order_by(*table.primary_key.columns)
-    if isinstance(engine, Connection):
-        return [dict(row) for row in engine.execute(statement).mappings()]
-    with engine.begin() as connection:
-        return [dict(row) for row in connection.execute(statement).mappings()]
