@@ -49,7 +49,6 @@ class Recorder:
         new = []
         for index, event in enumerate(events):
             self.state = evolve(self.state, event, now)
-            seen = isinstance(event, e.PlatformObserved)
             new.append(
                 encode(
                     event,
@@ -57,7 +56,7 @@ class Recorder:
                     occurred_at=now,
                     causation_id=None if isinstance(event, e.Observation) or index == 0 else self._id(before + 1),
                     correlation_id=UUID(int=UUID(self.stream_id).int + (self._passes << 16), version=4),
-                    actor=event.field_manager if seen else actor,
+                    actor=event.field_manager if isinstance(event, e.PlatformObserved) else actor,
                 )
             )
         self.log.append(self.stream_id, before, new, epoch=0, state=self._record(), contents=contents)
