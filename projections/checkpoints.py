@@ -12,7 +12,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from projections.contract import ReadModel
 from projections.folding import Cursor, PageFold, Poison
-from projections.tables import projection_checkpoints, projection_cursors, projection_quarantine, shadow_of
+from projections.tables import (
+    SHADOW_SUFFIX,
+    projection_checkpoints,
+    projection_cursors,
+    projection_quarantine,
+    shadow_of,
+)
 from projections.upsert import upsert
 
 
@@ -39,7 +45,7 @@ class Target(msgspec.Struct, frozen=True):
     @property
     def projection(self) -> str:
         """Key of its checkpoint, cursors and quarantine."""
-        return f"{self.model.name}__rebuild" if self.shadow else self.model.name
+        return f"{self.model.name}{SHADOW_SUFFIX}" if self.shadow else self.model.name
 
     def table(self, table: Table) -> Table:
         """Where rows of `table` go."""

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Engine, Table, select
 
-from projections.tables import READ_MODEL_TABLES, projection_cursors
+from projections.tables import READ_MODEL_TABLES, SHADOW_SUFFIX, projection_cursors
 
 Rows = list[dict[str, object]]
 
@@ -15,5 +15,8 @@ def rows(engine: Engine, table: Table) -> Rows:
 
 
 def everything(engine: Engine) -> dict[str, Rows]:
-    """All rows of all read models, and what they remember."""
-    return {table.name: rows(engine, table) for table in (*READ_MODEL_TABLES, projection_cursors)}
+    """All rows of all read models, and what they remember; not what a rebuild is at."""
+    found = {table.name: rows(engine, table) for table in READ_MODEL_TABLES}
+    cursors = rows(engine, projection_cursors)
+    found[projection_cursors.name] = [row for row in cursors if not str(row["projection"]).endswith(SHADOW_SUFFIX)]
+    return found

@@ -169,7 +169,7 @@ class TestMeanwhile:
         with pytest.raises(KeyboardInterrupt):
             rebuild(log, caught_up, "transition_history", apply=True)
         event.remove(caught_up, "before_cursor_execute", die)
-        assert everything(caught_up) | {"projection_cursors": []} == before | {"projection_cursors": []}
+        assert everything(caught_up) == before
         assert rebuild(log, caught_up, "transition_history", apply=True).identical
 
     def test_a_second_rebuild_of_the_same_read_model_makes_the_first_give_way(
