@@ -3,10 +3,10 @@
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
-from pydantic.alias_generators import to_snake
 
 from api.component import Component
 from api.defaults import DEFAULT_VERSIONS
+from api.freeform import snake_keys
 from api.pods import Storage
 from api.rules import RuleGroups
 from api.shapes import FreeObject, Retention, SecretField, Url, Version
@@ -15,19 +15,6 @@ from eventstore.vocabulary import ComponentName
 #: Below these keys stand names of the user's own (labels, headers, templates' fields): they are left as they are.
 _USERS_OWN = frozenset({"match", "match_re", "source_match", "target_match", "source_match_re", "target_match_re"})
 _USERS_OWN |= {"headers", "details", "labels", "secretKeyRef"}
-
-
-def _snake_keys(value: Any) -> Any:
-    """Alertmanager's own spelling: `groupBy` -> `group_by`, at every depth but in maps of the user's own names."""
-    if isinstance(value, list):
-        return [_snake_keys(entry) for entry in value]
-    if not isinstance(value, dict):
-        return value
-    renamed = {}
-    for key, entry in value.items():
-        name = key if key in _USERS_OWN else to_snake(key)
-        renamed[name] = entry if name in _USERS_OWN else _snake_keys(entry)
-    return renamed
 
 
 class Alertmanager(Component):
@@ -40,7 +27,7 @@ class Alertmanager(Component):
     )
     storage: Storage = Field(default=Storage(size="1Gi"), description="Persistent volume of each replica.")
     retention: Retention = Field(default="120h", description="How long silences and notifications are kept: h, d or w.")
-    config: Annotated[FreeObject, AfterValidator(_snake_keys)] | None = Field(
+    config: Annotated[FreeObject, AfterValidator(lambda config: snake_keys(config, _USERS_OWN))] | None = Field(
         default=None,
         description="Alertmanager's configuration, an object (snake_case or camelCase) or YAML text. File paths are "
         "refused; secrets are moved away. Without it alerts are shown and nobody is notified.",

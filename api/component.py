@@ -18,6 +18,7 @@ from api.shapes import (
     SecretField,
     Spellings,
     Version,
+    free_list,
     keyed_by,
     preserve,
 )
@@ -75,18 +76,8 @@ class Component(Block):
     ingress: Ingress | None = Field(default=None, description="Ingress; none when absent.")
 
     also_accepted: ClassVar[Spellings] = {
-        "additionalArgs": {
-            "type": "array",
-            "maxItems": 32,
-            "description": "Same as extraArgs.",
-            "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-        },
-        "extraEnvVars": {
-            "type": "array",
-            "maxItems": 64,
-            "description": "Same as extraEnv.",
-            "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-        },
+        "additionalArgs": free_list("Same as extraArgs.", 32),
+        "extraEnvVars": free_list("Same as extraEnv.", 64),
     }
 
     @model_validator(mode="before")
@@ -95,7 +86,7 @@ class Component(Block):
         if not isinstance(data, dict):
             return data
         entry = dict(data)
-        for other, ours in (("additionalArgs", "extraArgs"), ("extraEnvVars", "extraEnv"), ("env", "extraEnv")):
+        for other, ours in (("additionalArgs", "extraArgs"), ("extraEnvVars", "extraEnv")):
             if other in entry:
                 entry.setdefault(ours, entry.pop(other))
         return cls.normalise(entry)

@@ -1,5 +1,6 @@
 """The CustomResourceDefinition, generated from the models; `python -m api.crd` writes it to standard output."""
 
+import copy
 import sys
 from functools import cache
 from typing import Any
@@ -103,7 +104,7 @@ def _root() -> Schema:
             "apiVersion": {"type": "string", "description": "Version of this representation of the object."},
             "kind": {"type": "string", "description": "ObservabilityPlatform."},
             "metadata": {"type": "object", "description": "Standard object metadata."},
-            "spec": spec_schema(),
+            "spec": copy.deepcopy(spec_schema()),
             "status": {**_structural(PlatformStatus), "default": dict(PlatformStatus.schema_default)},
         },
         "x-kubernetes-validations": [

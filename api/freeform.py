@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 import yaml
+from pydantic.alias_generators import to_snake
 
 #: No free-form text may be longer than this (characters).
 TEXT_LENGTH_MAX = 262_144
@@ -103,6 +104,19 @@ def unrecorded_text(error: FreeTextError) -> str:
 def is_unrecorded_text(text: str) -> bool:
     """Whether this is the output of `unrecorded_text`."""
     return _MARKER_PATTERN.fullmatch(text) is not None
+
+
+def snake_keys(value: Any, left_alone: frozenset[str] = frozenset()) -> Any:
+    """`groupBy` -> `group_by` at every depth; below a key in `left_alone` stand names of the user's own."""
+    if isinstance(value, list | tuple):
+        return [snake_keys(entry, left_alone) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    renamed = {}
+    for key, entry in value.items():
+        name = key if key in left_alone else to_snake(key)
+        renamed[name] = entry if name in left_alone else snake_keys(entry, left_alone)
+    return renamed
 
 
 def _json_value(value: Any) -> Any:

@@ -20,6 +20,7 @@ from api.shapes import (
     Text,
     Url,
     Version,
+    free_list,
     keyed_by,
     preserve,
 )
@@ -205,7 +206,7 @@ class Grafana(Component):
 
     also_accepted: ClassVar[Spellings] = {
         **Component.also_accepted,
-        "dataSources": preserve("array", "Same as datasources.") | {"items": preserve("object")},
+        "dataSources": free_list("Same as datasources.", 64),
         "persistence": preserve("object", "{enabled, size, storageClassName}: same as storage."),
         "adminPasswordSecret": preserve(None, "Same as adminPassword; a Secret's name, or {name, key}."),
     }

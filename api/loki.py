@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, StrictInt, StringConstraints, WithJ
 from api.component import S3, Component
 from api.defaults import DEFAULT_VERSIONS
 from api.pods import Storage
-from api.shapes import Block, CelRules, Flag, Retention, Spellings, Version, preserve
+from api.shapes import Block, CelRules, Flag, Retention, Spellings, Version, free_list
 from eventstore.vocabulary import ComponentName
 
 
@@ -85,7 +85,7 @@ class Loki(Component):
 
     also_accepted: ClassVar[Spellings] = {
         **Component.also_accepted,
-        "schemas": preserve("array", "Same as schema.") | {"items": preserve("object")},
+        "schemas": free_list("Same as schema.", 16),
     }
     cel_rules: ClassVar[CelRules] = (
         (

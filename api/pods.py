@@ -82,6 +82,10 @@ class Storage(Block):
             "storage.storageClassName cannot be changed; set it back, or create another platform and move over",
         ),
     )
+    also_accepted: ClassVar[Spellings] = {
+        "retention": {"type": "string", "maxLength": 32, "description": "Same as retention of the component."},
+        "s3": preserve("object", "Loki and Tempo: same as s3 of the component."),
+    }
 
 
 class Toleration(Block):

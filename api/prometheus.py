@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, StrictInt, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, Field, StrictInt, StringConstraints, WithJsonSchema
 
 from api.component import Component
 from api.defaults import DEFAULT_VERSIONS
+from api.freeform import snake_keys
 from api.pods import Storage
 from api.rules import RuleGroups
 from api.shapes import (
@@ -67,6 +68,10 @@ class QueueConfig(Block):
     max_backoff: Duration | None = Field(default=None, description="Longest wait before a retry.")
 
 
+def _snake_entries(entries: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+    return tuple(snake_keys(entries))
+
+
 class RemoteWrite(Block):
     """An endpoint that samples are sent to."""
 
@@ -85,7 +90,9 @@ class RemoteWrite(Block):
         WithJsonSchema(preserve("object")),
     ] = Field(default={}, description="HTTP headers. A secret one is {secretKeyRef: {name, key}}.")
     tls_config: TlsConfig | None = Field(default=None, description="TLS towards the endpoint.")
-    write_relabel_configs: FreeList = Field(default=(), description="Prometheus relabel_configs, a list or YAML text.")
+    write_relabel_configs: Annotated[FreeList, AfterValidator(_snake_entries)] = Field(
+        default=(), description="Prometheus relabel_configs (snake_case or camelCase), a list or YAML text."
+    )
     queue_config: QueueConfig | None = Field(default=None, description="Queue of this endpoint.")
 
 

@@ -167,10 +167,12 @@ class _Walk:
         return value if _recordable(value) else _BAD_TEXT
 
     def _number(self, value: Any, path: tuple[str | int, ...], secret: bool) -> Any:
-        if not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, int):
+            # Compared before anything else: a huge int does not even convert to float or text.
+            if not -(2**63) <= value < 2**63:
+                return _TOO_LARGE
+        elif not isinstance(value, float) or not math.isfinite(value):
             return _NOT_FINITE
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            return _TOO_LARGE
         return self._taken_out(str(value), path) if secret else value
 
     def _taken_out(self, value: str, path: tuple[str | int, ...]) -> dict[str, Any]:

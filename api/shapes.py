@@ -139,6 +139,11 @@ def preserve(json_type: str | None = None, description: str | None = None) -> di
     return schema
 
 
+def free_list(description: str, length_max: int) -> dict[str, Any]:
+    """Schema of a list of objects that is another spelling of a typed one."""
+    return {"type": "array", "maxItems": length_max, "description": description, "items": preserve("object")}
+
+
 def _yaml_or_value(value: Any) -> Any:
     return parse_yaml_text(value) if isinstance(value, str) else value
 

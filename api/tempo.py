@@ -38,32 +38,43 @@ _PROTOCOLS = {
 }
 
 
-def _is_on(value: Any) -> Any:
-    if isinstance(value, dict):
-        return value.get("enabled", True)
-    return True if value is None else value
+#: What `otlp: true` or `jaeger: {}` without any protocol means.
+_WITHOUT_PROTOCOLS = {"otlp": ("otlpGrpc", "otlpHttp"), "jaeger": ("jaegerGrpc",)}
 
 
 def _flat_receivers(value: Any) -> Any:
     """Tempo's own nesting (`otlp: {protocols: {grpc: {}}}`), the same without `protocols`, or flags -> flags."""
-    if not isinstance(value, dict) or not any(name in value for name in ("otlp", "jaeger")):
-        if isinstance(value, dict) and "zipkin" in value:
-            return {**value, "zipkin": _is_on(value["zipkin"])}
+    if not isinstance(value, dict):
         return value
-    flat: dict[str, Any] = {"otlpGrpc": False, "otlpHttp": False}
-    for name, flags in _PROTOCOLS.items():
-        block = value.get(name, False)
-        inner = block.get("protocols", block) if isinstance(block, dict) else {}
-        inner = inner if isinstance(inner, dict) else {}
-        named = {flags[protocol]: _is_on(inner[protocol]) for protocol in flags if protocol in inner}
-        if not _is_on(block):
-            named = {}
-        elif not named and name in value:
-            named = dict.fromkeys(flags.values(), True) if name == "otlp" else {"jaegerGrpc": True}
-        flat.update(named)
+    flat: dict[str, Any] = {key: entry for key, entry in value.items() if key not in _PROTOCOLS}
     if "zipkin" in value:
-        flat["zipkin"] = _is_on(value["zipkin"])
+        flat["zipkin"] = _is_on("zipkin", value["zipkin"])
+    if any(name in value for name in _PROTOCOLS):
+        # Naming one receiver means these and no others.
+        flat = {"otlpGrpc": False, "otlpHttp": False, **flat}
+    for name in _PROTOCOLS:
+        if name in value:
+            flat.update(_protocol_flags(name, value[name]))
     return flat
+
+
+def _protocol_flags(name: str, block: Any) -> dict[str, bool]:
+    if not _is_on(name, block):
+        return {}
+    inner = block.get("protocols", block) if isinstance(block, dict) else {}
+    if not isinstance(inner, dict):
+        raise ValueError(f"{name}.protocols must be an object such as {{grpc: {{}}}}")
+    flags = _PROTOCOLS[name]
+    named = {flags[protocol]: _is_on(protocol, inner[protocol]) for protocol in flags if protocol in inner}
+    return named or dict.fromkeys(_WITHOUT_PROTOCOLS[name], True)
+
+
+def _is_on(name: str, value: Any) -> bool:
+    """`{}`, null, true and `{enabled: true}` switch a receiver on."""
+    on = value.get("enabled", True) if isinstance(value, dict) else value is None or value
+    if not isinstance(on, bool):
+        raise ValueError(f"{name} must be an object, or true or false")
+    return on
 
 
 class Tempo(Component):
