@@ -61,14 +61,14 @@ def assemble(context: RenderContext, design: Design, first: list[Manifest] | Non
 def _meta(
     context: RenderContext, name: ComponentName, suffix: str = "", annotations: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    return metadata(context.object_name(name, suffix), context.name, name, context.version(name), annotations)
+    return metadata(context.object_name(name, suffix), context.name, name, annotations=annotations)
 
 
 def _config_maps(context: RenderContext, design: Design) -> Iterator[dict[str, Any]]:
     name = design.facts.name
     for mount in design.mounts:
         if mount.files:
-            meta = metadata(mount.config_map, context.name, name, context.version(name))
+            meta = metadata(mount.config_map, context.name, name)
             yield config_map(meta, mount.files)
 
 

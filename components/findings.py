@@ -1,6 +1,7 @@
 """What is wrong with a spec and shows only when it is rendered. Pure; found before anything reaches the cluster."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -54,26 +55,27 @@ def findings(context: RenderContext) -> tuple[Finding, ...]:
     return tuple(found)
 
 
+def _finding(reason: str, subject: str, message: str) -> Finding:
+    return Finding(reason=reason, subject=subject[:300], message=f"{subject}: {message}"[:1000])
+
+
 def _invalid(subject: str, message: str) -> Finding:
-    return Finding(reason="InvalidValue", subject=subject, message=message)
+    return _finding("InvalidValue", subject, message)
 
 
 def _config_invalid(subject: str, message: str) -> Finding:
-    return Finding(reason="ConfigInvalid", subject=subject, message=message)
+    return _finding("ConfigInvalid", subject, message)
 
 
 def _platform(context: RenderContext) -> Iterator[Finding]:
     if context.spec.security.tls.enabled:
         # Better no platform than one that its owner believes to be encrypted.
         message = "TLS between components is not supported by this version; remove it, or set enabled: false"
-        yield Finding(reason="NotSupported", subject="spec.security.tls", message=message)
+        yield _finding("NotSupported", "spec.security.tls", message)
 
 
 def _common(context: RenderContext, name: ComponentName, component: Component, place: str) -> Iterator[Finding]:
     image = component.image
-    if context.spec.security.require_digests and not (image and image.digest):
-        message = "security.requireDigests is on; give image with a digest, for example quay.io/x/y:v1.2.3@sha256:..."
-        yield Finding(reason="ImageDigestRequired", subject=f"{place}.image", message=message)
     tagged = image_version(f"image:{image.tag}") if image and image.tag else ""
     if tagged and tagged != context.version(name):
         message = f"the image's tag says {tagged}, version says {context.version(name)}; set version: {tagged}"
@@ -81,21 +83,22 @@ def _common(context: RenderContext, name: ComponentName, component: Component, p
     for variable in component.extra_env:
         if variable.name in RESERVED_VARIABLES:
             message = f"{variable.name} belongs to the operator; remove it"
-            yield Finding(reason="ReservedSetting", subject=f"{place}.extraEnv", message=message)
+            yield _finding("ReservedSetting", f"{place}.extraEnv", message)
 
 
 def _rendered(context: RenderContext, name: ComponentName, place: str) -> Iterator[Finding]:
     try:
         manifests = COMPONENTS[name].render(context)
     except ConfigValueError as error:
-        subject = error.place if error.place.startswith("spec.") else place
-        yield _invalid(subject, str(error) if subject == place else error.problem)
+        yield _invalid(
+            error.place if error.place.startswith("spec.") else f"{place}.config.{error.place}", error.problem
+        )
         return
     for manifest in manifests:
         size = _config_bytes(manifest)
         if size > CONFIG_BYTES_MAX:
-            message = f"{manifest.ref} has {size} bytes, at most {CONFIG_BYTES_MAX} are possible; shorten {place}"
-            yield Finding(reason="ConfigTooLarge", subject=str(manifest.ref), message=message)
+            message = f"{manifest.ref} would have {size} bytes, at most {CONFIG_BYTES_MAX} are possible; shorten it"
+            yield _finding("ConfigTooLarge", place, message)
 
 
 def _config_bytes(manifest: Manifest) -> int:
@@ -114,8 +117,7 @@ def _specific(context: RenderContext, component: Component, place: str) -> Itera
 
 
 def _repeated(names: Iterable[str]) -> list[str]:
-    seen: set[str] = set()
-    return sorted({name for name in names if name in seen or seen.add(name)})  # type: ignore[func-returns-value]  # add returns None
+    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def _prometheus(context: RenderContext, spec: Prometheus, place: str) -> Iterator[Finding]:

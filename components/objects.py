@@ -41,7 +41,7 @@ def selector(platform: str, component: ComponentName) -> dict[str, str]:
 
 
 def labels(platform: str, component: ComponentName | None, version: str = "") -> dict[str, str]:
-    """Labels of every object of a platform."""
+    """Labels of every object of a platform; the version only where it runs, so that an upgrade touches little."""
     found = {
         LABEL_NAME: component.value if component else PART_OF_VALUE,
         LABEL_INSTANCE: platform,
