@@ -110,6 +110,10 @@ class Reconciler:
         wanted = set(stream_ids)
         return [key for key, streams in self._open_streams.items() if streams & wanted]
 
+    def open_keys(self) -> list[PlatformKey]:
+        """Platforms with a stream that is not closed."""
+        return list(self._open_streams)
+
     @property
     def quarantined(self) -> dict[str, str]:
         """Stream -> why it is left alone: this build cannot read its events."""

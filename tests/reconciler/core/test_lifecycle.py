@@ -10,7 +10,7 @@ from reconciler.core.plan import open_requests
 from reconciler.core.status import status
 from tests.reconciler.core.story import MINIMAL, PAIR, Story, with_versions
 
-FULL = {"components": {name: {} for name in ("prometheus", "loki", "tempo", "grafana", "alertmanager")}}
+FULL: dict[str, Any] = {"components": {name: {} for name in ("prometheus", "loki", "tempo", "grafana", "alertmanager")}}
 
 
 def installed(spec: dict[str, Any] | None = None, **policy: float) -> Story:
