@@ -124,6 +124,9 @@ def _root_cause(state: PlatformState, steps: Sequence[_Step], component: str) ->
         return _from_findings(steps, e.PrerequisiteMissing, state.missing)
     if state.findings:
         return _from_findings(steps, e.SpecRejected, state.findings)
+    failure = state.failure
+    if failure is not None and failure.category is not ErrorCategory.COMPONENT and not component:
+        return _from_failed_action(steps)
     failing = component or (state.failure.component if state.failure else None) or _failed_component(state)
     found = _from_problems(steps, failing) if failing else None
     if found is None and (state.failure is not None or state.phase is Phase.FAILED):

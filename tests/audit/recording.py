@@ -63,7 +63,7 @@ class Recorder:
         return self.state.version
 
     def _id(self, version: int) -> UUID:
-        return UUID(int=(UUID(self.stream_id).int & ~0xFFFF) + version)
+        return UUID(int=UUID(self.stream_id).int + (version << 64))
 
     def _record(self) -> StateRecord | None:
         if not self.keep_state:
