@@ -75,22 +75,22 @@ class Settings(BaseModel):
         Field(description="names separated by commas, or *"),
     ] = ()
 
-    workers: int = Field(4, ge=1, le=64)
+    workers: int = Field(default=4, ge=1, le=64)
     #: Every platform is looked at this often, whatever the watches say.
-    resync_seconds: float = Field(600.0, ge=10, le=86_400)
+    resync_seconds: float = Field(default=600.0, ge=10, le=86_400)
     #: How often due work is looked for.
-    tick_seconds: float = Field(1.0, ge=0.05, le=60)
+    tick_seconds: float = Field(default=1.0, ge=0.05, le=60)
     #: A tick older than this turns liveness red.
-    tick_limit_seconds: float = Field(60.0, ge=5, le=3600)
+    tick_limit_seconds: float = Field(default=60.0, ge=5, le=3600)
     #: A watch that is silent for so long is opened again. The API server sends a bookmark about once a minute.
-    watch_stall_seconds: float = Field(90.0, ge=5, le=3600)
+    watch_stall_seconds: float = Field(default=90.0, ge=5, le=3600)
     #: All kinds are listed anew this often.
-    relist_seconds: float = Field(1800.0, ge=60, le=86_400)
+    relist_seconds: float = Field(default=1800.0, ge=60, le=86_400)
     #: After SIGTERM, work in progress may go on for so long.
-    shutdown_seconds: float = Field(20.0, ge=1, le=300)
+    shutdown_seconds: float = Field(default=20.0, ge=1, le=300)
 
-    lease_ttl_seconds: float = Field(15.0, ge=3, le=600)
-    lease_renew_seconds: float = Field(5.0, ge=0.5, le=300)
+    lease_ttl_seconds: float = Field(default=15.0, ge=3, le=600)
+    lease_renew_seconds: float = Field(default=5.0, ge=0.5, le=300)
 
     metrics_bind: Bind = ":8080"
     health_bind: Bind = ":8081"
@@ -98,18 +98,18 @@ class Settings(BaseModel):
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    retries_max: int = Field(5, ge=0, le=100)
-    retry_initial_seconds: float = Field(10.0, ge=0.1, le=3600)
-    retry_max_seconds: float = Field(300.0, ge=0.1, le=86_400)
-    retry_factor: float = Field(2.0, ge=1, le=10)
-    retry_jitter: float = Field(0.1, ge=0, le=1)
-    prerequisite_poll_seconds: float = Field(30.0, ge=0.5, le=3600)
-    slow_probe_seconds: float = Field(300.0, ge=1, le=86_400)
-    stability_seconds: float = Field(5.0, ge=0, le=3600)
-    health_grace_seconds: float = Field(30.0, ge=0, le=3600)
-    problem_grace_seconds: float = Field(30.0, ge=0, le=3600)
-    progress_deadline_seconds: float = Field(900.0, ge=5, le=86_400)
-    teardown_deadline_seconds: float = Field(300.0, ge=1, le=86_400)
+    retries_max: int = Field(default=5, ge=0, le=100)
+    retry_initial_seconds: float = Field(default=10.0, ge=0.1, le=3600)
+    retry_max_seconds: float = Field(default=300.0, ge=0.1, le=86_400)
+    retry_factor: float = Field(default=2.0, ge=1, le=10)
+    retry_jitter: float = Field(default=0.1, ge=0, le=1)
+    prerequisite_poll_seconds: float = Field(default=30.0, ge=0.5, le=3600)
+    slow_probe_seconds: float = Field(default=300.0, ge=1, le=86_400)
+    stability_seconds: float = Field(default=5.0, ge=0, le=3600)
+    health_grace_seconds: float = Field(default=30.0, ge=0, le=3600)
+    problem_grace_seconds: float = Field(default=30.0, ge=0, le=3600)
+    progress_deadline_seconds: float = Field(default=900.0, ge=5, le=86_400)
+    teardown_deadline_seconds: float = Field(default=300.0, ge=1, le=86_400)
 
     @model_validator(mode="after")
     def _check_pairs(self) -> Self:

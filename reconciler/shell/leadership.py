@@ -1,8 +1,9 @@
 """Holds the lease of the log while this process may act, and knows when it may not any more.
 
-The database says who leads, by its own clock. This process only counts on what it was granted: from the moment it *asked*,
-by its own monotonic clock, less a margin. If renewals fail or hang, it stops by itself before the database would let
-another one in. The epoch is the real fence: an append under an old one is refused, whatever anybody believes.
+The database says who leads, by its own clock. This process only counts on what it was granted: from the moment it
+*asked*, by its own monotonic clock, less a margin. If renewals fail or hang, it stops by itself before the
+database would let another one in. The epoch is the real fence: an append under an old one is refused, whatever anybody
+believes.
 """
 
 import threading
