@@ -121,10 +121,15 @@ def _item_key(item: Any, index: int) -> str:
 
 
 def _differing(before: Flat, after: Flat) -> Iterator[tuple[str, Any, Any]]:
-    for path in {**before, **after}:
+    # Fields that only one side has stand beside the others of their section.
+    for path in sorted({**before, **after}, key=_section):
         was, now = before.get(path, _ABSENT), after.get(path, _ABSENT)
         if type(was) is not type(now) or was != now:
             yield path, was, now
+
+
+def _section(path: str) -> int:
+    return next(index for index, section in enumerate(SECTIONS) if path.startswith(section))
 
 
 def _states(events: Sequence[RecordedEvent], low: int, high: int) -> list[tuple[RecordedEvent | None, PlatformState]]:

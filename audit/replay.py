@@ -53,6 +53,7 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True):
 class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a replay found."""
 
+    #: Events that were replayed without a difference.
     events: int
     #: Passes in which the core was asked.
     passes: int
@@ -126,7 +127,7 @@ def replay(
             state = evolve(state, decision, batch.occurred_at)
         matching += len(batch.decisions)
     return ReplayReport(
-        events=state.version,
+        events=divergence.sequence - 1 if divergence else state.version,
         passes=passes,
         decisions=matching,
         divergence=divergence,

@@ -112,20 +112,21 @@ def rebuild(
     log, engine = open_ledger(url), engine_for(url)
     try:
         reports = [rebuild_one(log, engine, name, apply=swap) for name in names if projection in {"", name}]
+        head = log.head_position()
     finally:
         engine.dispose()
         log.close()
     if form in {Format.JSON, Format.YAML}:
         (write_json if form is Format.JSON else write_yaml)({"projections": reports})
     else:
-        _print_rebuilds(run, form, reports)
+        _print_rebuilds(run, form, reports, head)
     return EXIT_OK if swap or all(report.identical for report in reports) else EXIT_FINDING
 
 
-def _print_rebuilds(run: Invocation, form: Format, reports: "list[RebuildReport]") -> None:
-    columns = [Column("PROJECTION"), Column("TO POSITION", right=True), Column("ROWS", right=True)]
+def _print_rebuilds(run: Invocation, form: Format, reports: "list[RebuildReport]", head: int) -> None:
+    columns = [Column("PROJECTION"), Column("POSITION", right=True), Column("ROWS", right=True)]
     columns += [Column("TOOK", optional=True), Column("VERDICT")]
-    rows = [(r.projection, r.position, r.rows, length(r.seconds), _verdict(r)) for r in reports]
+    rows = [(r.projection, f"{r.position}/{head}", r.rows, length(r.seconds), _verdict(r)) for r in reports]
     write_table(columns, rows, headers=run.headers, no_color=run.no_color)
     for report in reports:
         for difference in report.differences if form is Format.WIDE else report.differences[:3]:

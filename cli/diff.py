@@ -1,6 +1,7 @@
 """`stackledger diff`: what changed between two points."""
 
 import os
+import re
 import shlex
 import subprocess
 import tempfile
@@ -11,13 +12,15 @@ import typer
 
 from cli.failures import EXIT_FINDING, EXIT_OK, CommandError
 from cli.invocation import Invocation, Name, Namespace, Uid, current_time, reads_ledger
-from cli.output import Column, Format, note, write_json, write_table, write_yaml
+from cli.output import Column, Format, counted, note, write_json, write_table, write_yaml
 
 if TYPE_CHECKING:
     from audit.difference import Change
     from projections.state import PlatformState
 
 EXTERNAL_DIFF = "KUBECTL_EXTERNAL_DIFF"
+_DIGEST = re.compile("sha256:[0-9a-f]{64}")
+_DIGEST_SHOWN = 19
 
 
 @reads_ledger
@@ -67,9 +70,9 @@ def diff(
         write_yaml(found)
     elif found.changes:
         rows = [_cells(change) for change in found.changes]
-        columns = [Column("FIELD"), Column("CHANGE"), Column("SEQ", right=True), Column("BY")]
+        columns = [Column("FIELD"), Column("SEQ", right=True), Column("BY", optional=True), Column("CHANGE")]
         write_table(columns, rows, headers=run.headers, no_color=run.no_color)
-    note(f"seq {low} to {high}: {len(found.changes) or 'no'} differences")
+    note(f"seq {low} to {high}: {counted(len(found.changes), 'difference')}")
     return EXIT_FINDING if found.changes else EXIT_OK
 
 
@@ -86,13 +89,15 @@ def _sections(text: str) -> list[str]:
 def _cells(change: "Change") -> list[object]:
     before = "(absent)" if change.added else _shown(change.before)
     after = "(absent)" if change.removed else _shown(change.after)
-    return [change.path, f"{before} → {after}", change.sequence, change.by]
+    return [change.path, change.sequence, change.by, f"{before} → {after}"]
 
 
 def _shown(value: Any) -> str:
     import json
 
-    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, str) and value:
+        return f"{value[:_DIGEST_SHOWN]}…" if _DIGEST.fullmatch(value) else value
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _print_patch(before: "PlatformState", after: "PlatformState") -> int:

@@ -40,7 +40,7 @@ def history(
     by: Annotated[str, typer.Option("--by", metavar="WHO", help="Only what this actor did.")] = "",
     since: Annotated[str, typer.Option("--since", metavar="WHEN", help="From this time on (10:15, -2h, ...).")] = "",
     until: Annotated[str, typer.Option("--until", metavar="WHEN", help="Up to this time.")] = "",
-    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Only the newest N rows.")] = 0,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Only the newest N rows.")] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="Newest first.")] = False,
     follow: Annotated[bool, typer.Option("--follow", "-w", help="Go on printing what is appended.")] = False,
 ) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, NamedTuple, Param
 import typer
 
 from cli.failures import EXIT_UNREACHABLE, CommandError, masked
-from cli.output import Format
+from cli.output import Format, note
 
 if TYPE_CHECKING:
     from audit.source import LedgerSource
@@ -96,7 +96,10 @@ class Invocation(NamedTuple):
 
         given = self.ledger
         if given.bundle is not None and (given.dsn, given.dsn_file, given.state_dir) == (None, None, None):
-            return LedgerSource(read_bundle(given.bundle), str(given.bundle))
+            bundle = read_bundle(given.bundle)
+            if bundle.damage:
+                note(f"warning: {given.bundle}: {bundle.damage}. Next: stackledger verify --bundle {given.bundle}")
+            return LedgerSource(bundle, str(given.bundle))
         dsn = given.resolved_dsn()
         return LedgerSource(open_ledger(dsn), masked(dsn))
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from eventstore import events as e
 from eventstore.codec import encode
 from eventstore.log import EventLog
+from eventstore.vocabulary import ComponentName
 from projections.platform import initial
 from projections.state import PlatformState
 from reconciler.core.conclude import apply_events, conclude
@@ -86,7 +87,7 @@ class Operated:
         if was.phase == "Pending" or was.rolled_out:
             return None
         return e.ComponentObserved(
-            component=e.ComponentName(name),
+            component=ComponentName(name),
             desired_replicas=1,
             ready_replicas=1,
             updated_replicas=1,

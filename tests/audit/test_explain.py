@@ -7,8 +7,8 @@ from audit.explain import USER_UNKNOWN, explain
 from eventstore import events as e
 from eventstore.envelope import RecordedEvent
 from eventstore.memory import InMemoryEventLog
-from eventstore.vocabulary import ErrorCategory
-from tests.audit.recording import GRAFANA, PROD, record_prod, record_small
+from eventstore.vocabulary import ComponentName, ErrorCategory, Phase, Trigger
+from tests.audit.recording import GRAFANA, PROD, at, phase, record_prod, record_small, seen
 
 
 def test_a_failed_upgrade_leads_back_to_the_pod_and_to_whoever_asked_for_it(events: list[RecordedEvent]) -> None:
@@ -39,8 +39,6 @@ def test_the_first_sight_of_a_lasting_problem_is_the_root() -> None:
     log = InMemoryEventLog()
     prod = record_prod(log)
     again = e.Problem(reason="ImagePullBackOff", message="still", subject="Pod/prod-grafana-0")
-    from tests.audit.recording import seen
-
     prod.record("10:22:00", seen(0, "10.2.0", again))
     found = explain(log.read_stream(PROD), 27)
     assert found.root_cause is not None
@@ -64,8 +62,6 @@ def test_a_missing_prerequisite_is_named_with_what_mends_it() -> None:
 def test_repeated_attempts_are_one_link_with_their_waits() -> None:
     log = InMemoryEventLog()
     prod = record_prod(log)
-    from tests.audit.recording import at
-
     for index, clock in enumerate(("10:30:00", "10:31:00", "10:32:00")):
         prod.record(
             clock,
@@ -73,9 +69,6 @@ def test_repeated_attempts_are_one_link_with_their_waits() -> None:
                 attempt=index + 2, due_at=at("10:33:00"), category=ErrorCategory.COMPONENT, reason="X", message="m"
             ),
         )
-    from eventstore.vocabulary import Phase, Trigger
-    from tests.audit.recording import phase
-
     prod.record("10:34:00", phase(Phase.FAILED, Phase.INSTALLING, Trigger.RETRY_FIX, "RetryDue", "retry 4 of 5", 2))
     chain = explain(log.read_stream(PROD), 30).chain
     retries = chain[1]
@@ -89,7 +82,7 @@ def test_a_refused_action_is_a_root_cause() -> None:
     refused = e.ActionFailed(
         request=9, ref=GRAFANA, category=ErrorCategory.RESOURCE, reason="QuotaExceeded", message="cpu 4 of 4 used"
     )
-    prod.record("11:00:00", e.ComponentRemoved(component=e.ComponentName.GRAFANA))
+    prod.record("11:00:00", e.ComponentRemoved(component=ComponentName.GRAFANA))
     prod.record("11:00:01", refused)
     found = explain(log.read_stream(PROD), 28)
     assert found.root_cause is not None
