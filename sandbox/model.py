@@ -1,0 +1,431 @@
+"""A cluster in memory: the verbs of the Kubernetes API on objects, without HTTP, threads or a clock of its own.
+
+`now` and `new_id` are given from outside, so that a simulator can run it on virtual time with repeatable ids.
+Everything that moves by itself (pods, garbage collection, namespaces) is in `sandbox.world` and moves when stepped.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sandbox import customkinds, eventkinds, ownership, patching, quota, writing
+from sandbox.errors import (
+    StatusError,
+    already_exists,
+    bad_request,
+    forbidden,
+    invalid,
+    method_not_allowed,
+    modified,
+    not_found,
+    precondition_failed,
+    required,
+    too_large,
+)
+from sandbox.kinds import CRD_KEY, NAMESPACE_KEY, GroupKind, Kind, Registry, Version
+from sandbox.ownership import ManagerKey
+from sandbox.selectors import Predicate, everything, field_selector, label_selector
+from sandbox.store import Store
+from sandbox.structural import typed_error
+from sandbox.values import Object, clone, dig, timestamp
+
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+JSON = "application/json-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+
+
+@dataclass
+class Write:
+    """Who writes and how; `warnings` is filled by the server."""
+
+    manager: str = "unknown"
+    dry_run: bool = False
+    #: `Ignore`, `Warn` or `Strict`.
+    field_validation: str = "Warn"
+    force: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+
+class Listing(NamedTuple):
+    """A list as of a revision; the objects must not be changed."""
+
+    items: list[Object]
+    revision: int
+
+
+class ClusterModel:
+    """Objects and the verbs on them. Safe to use from several threads."""
+
+    def __init__(self, *, now: Callable[[], datetime], new_id: Callable[[], str], history: int = 10_000) -> None:
+        self.now, self.new_id = now, new_id
+        self.registry = Registry()
+        self.store = Store(history)
+        #: Called with (kind, before, after) for each write, under the lock; `after` is None for a removal.
+        self.on_write: list[Callable[[Kind, Object | None, Object | None], None]] = []
+        self._service_count = 0
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def resource(self, group: str, version: str, plural: str) -> tuple[Kind, Version]:
+        """The kind and version behind a URL.
+
+        Raises:
+            StatusError: 404, not served.
+        """
+        kind = self.registry.find(GroupKind(group, plural))
+        return kind, kind.version(version)
+
+    def view(self, kind: Kind, version: str, item: Object) -> Object:
+        """A stored object as a version of the API shows it."""
+        if kind.key == eventkinds.NEW_EVENTS:
+            return eventkinds.from_core(item)
+        return {**item, "apiVersion": kind.api_version(version), "kind": kind.kind}
+
+    def read(self, kind: Kind, namespace: str, name: str) -> Object:
+        """The stored object; do not change it.
+
+        Raises:
+            StatusError: 404.
+        """
+        found = self.store.get(storage_key(kind), (namespace, name))
+        if found is None:
+            raise not_found(kind.plural, kind.group, name)
+        return found
+
+    def find(self, api_version: str, kind: str, namespace: str, name: str) -> Object | None:
+        """A copy of an object by what it is called, or None."""
+        found = self.registry.by_kind(api_version, kind)
+        item = found and self.store.get(storage_key(found), (namespace, name))
+        return clone(item) if item else None
+
+    def list_all(
+        self, kind: Kind, namespace: str | None, labels: str = "", fields: str = "", *, at_least: int = 0
+    ) -> Listing:
+        """Stored objects of a kind, in a namespace or (None) in all.
+
+        Raises:
+            StatusError: 400 for a selector that does not parse, 504 for a revision from the future.
+        """
+        matches = self.predicate(kind, labels, fields)
+        with self.store.lock:
+            if at_least > self.store.revision:
+                raise too_large(at_least, self.store.revision)
+            items = [item for item in self.store.items(storage_key(kind), namespace) if matches(item)]
+            return Listing(items, self.store.revision)
+
+    def predicate(self, kind: Kind, labels: str, fields: str) -> Predicate:
+        """What a request selects."""
+        known = ("metadata.name", "metadata.namespace", *kind.selectable)
+        by_label, by_field = label_selector(labels), field_selector(_core_fields(kind, fields), known.__contains__)
+        if by_label is everything:
+            return by_field
+        return lambda item: by_label(item) and by_field(item)
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def create(self, kind: Kind, version: Version, namespace: str, body: Any, write: Write) -> Object:
+        """Create an object; the stored object.
+
+        Raises:
+            StatusError: the refusal a client gets.
+        """
+        item = writing.checked_body(kind, version, namespace, body)
+        writing.check_unknown_fields(kind, version, item, write.field_validation, write.warnings)
+        with self.store.lock:
+            item = self._new_object(kind, item)
+            writer = self._writer(write, kind, "Update", "")
+            managers = ownership.record_update(None, item, kind.storage_schema, writer, timestamp(self.now()))
+            return self._insert(kind, item, managers, write)
+
+    def _new_object(self, kind: Kind, item: Object) -> Object:
+        """Everything a creation does to an object, up to its owners."""
+        item = self._stored(kind, item)
+        meta = item["metadata"]
+        if not meta.get("name"):
+            if not meta.get("generateName"):
+                raise invalid(
+                    kind.kind, kind.group, "", [required("metadata.name", "name or generateName is required")]
+                )
+            meta["name"] = writing.generated_name(meta["generateName"], self.new_id().replace("-", "")[-5:])
+        for key in (*writing.SERVER_METADATA, "resourceVersion", "managedFields", "selfLink"):
+            meta.pop(key, None)
+        if kind.has_status:
+            item.pop("status", None)
+        item = writing.completed(kind, item)
+        meta = item["metadata"]
+        meta["uid"], meta["creationTimestamp"] = self.new_id(), timestamp(self.now())
+        if kind.counts_generation:
+            meta["generation"] = 1
+        return item
+
+    def _insert(self, kind: Kind, item: Object, managers: ownership.Managers, write: Write) -> Object:
+        meta = item["metadata"]
+        namespace, name = meta.get("namespace", ""), meta["name"]
+        self._check_namespace(kind, namespace, name)
+        writing.validate(kind, item, None)
+        if self.store.get(storage_key(kind), (namespace, name)):
+            raise already_exists(kind.plural, kind.group, name)
+        if kind.namespaced:
+            quota.admit(self.store, self.registry.all(), kind, item, None)
+        self._allocate(kind, item)
+        meta["managedFields"] = ownership.entries_of(managers)
+        return self._commit(kind, None, item, write)
+
+    def _check_namespace(self, kind: Kind, namespace: str, name: str) -> None:
+        if not kind.namespaced:
+            return
+        found = self.store.get(NAMESPACE_KEY, ("", namespace))
+        if found is None:
+            raise not_found("namespaces", "", namespace)
+        if found["metadata"].get("deletionTimestamp") and kind.kind != "Event":
+            text = f"unable to create new content in namespace {namespace} because it is being terminated"
+            cause = ("NamespaceTerminating", f"namespace {namespace} is being terminated", "metadata.namespace")
+            raise forbidden(kind.plural, kind.group, name, text, [cause])
+
+    def _allocate(self, kind: Kind, item: Object) -> None:
+        """What only the server can fill in: cluster IPs, the class of a claim, the status of a definition."""
+        if kind.kind == "Service" and not kind.custom and dig(item, "spec", "type") != "ExternalName":
+            spec = item["spec"]
+            if not spec.get("clusterIP"):
+                self._service_count += 1
+                spec["clusterIP"] = f"10.96.{self._service_count // 250}.{self._service_count % 250 + 1}"
+            spec.setdefault("clusterIPs", [spec["clusterIP"]])
+            item.setdefault("status", {"loadBalancer": {}})
+        elif kind.kind == "PersistentVolumeClaim" and "storageClassName" not in item["spec"]:
+            for found in self.store.items(GroupKind("storage.k8s.io", "storageclasses")):
+                notes = dig(found, "metadata", "annotations", default={})
+                if notes.get("storageclass.kubernetes.io/is-default-class") == "true":
+                    item["spec"]["storageClassName"] = found["metadata"]["name"]
+
+    def replace(
+        self, kind: Kind, version: Version, namespace: str, name: str, body: Any, write: Write, subresource: str = ""
+    ) -> Object:
+        """PUT.
+
+        Raises:
+            StatusError: the refusal a client gets.
+        """
+        item = writing.checked_body(kind, version, namespace, body)
+        if item["metadata"].setdefault("name", name) != name:
+            raise bad_request(
+                f"the name of the object ({item['metadata']['name']}) does not match the name on the URL ({name})"
+            )
+        writing.check_unknown_fields(kind, version, item, write.field_validation, write.warnings)
+        with self.store.lock:
+            before = self.read(kind, namespace, name)
+            uid = item["metadata"].get("uid")
+            if uid and uid != before["metadata"]["uid"]:
+                raise precondition_failed(kind.plural, kind.group, name, "UID", uid, before["metadata"]["uid"])
+            return self._update(kind, before, self._stored(kind, item), write, subresource)
+
+    def patch(
+        self,
+        kind: Kind,
+        version: Version,
+        namespace: str,
+        name: str,
+        patch_type: str,
+        body: Any,
+        write: Write,
+        subresource: str = "",
+    ) -> Object:
+        """PATCH in one of four types.
+
+        Raises:
+            StatusError: the refusal a client gets.
+        """
+        if patch_type == APPLY:
+            return self._apply(kind, version, namespace, name, body, write, subresource)
+        with self.store.lock:
+            before = self.read(kind, namespace, name)
+            shown = self.view(kind, version.name, before)
+            if patch_type == JSON:
+                item = patching.json_patch(shown, body)
+            elif patch_type == MERGE:
+                item = patching.merge_patch(shown, body)
+            elif patch_type == STRATEGIC and not kind.custom:
+                item = patching.strategic_merge_patch(shown, body, version.schema)
+            else:
+                accepted = ", ".join((JSON, MERGE, APPLY))
+                text = f"the body of the request was in an unknown format - accepted media types include: {accepted}"
+                raise StatusError(415, "UnsupportedMediaType", text)
+            item = writing.checked_body(kind, version, namespace, item)
+            writing.check_unknown_fields(kind, version, item, write.field_validation, write.warnings)
+            if item["metadata"].get("uid", before["metadata"]["uid"]) != before["metadata"]["uid"]:
+                raise writing.immutable_uid(kind, name, item["metadata"]["uid"])
+            return self._update(kind, before, self._stored(kind, item), write, subresource)
+
+    def _apply(
+        self, kind: Kind, version: Version, namespace: str, name: str, body: Any, write: Write, subresource: str
+    ) -> Object:
+        config = writing.checked_body(kind, version, namespace, body)
+        config = {key: value for key, value in config.items() if key in body or key in ("apiVersion", "kind")}
+        if "apiVersion" not in body or "kind" not in body:
+            raise bad_request("Incorrect version specified in apply patch: apiVersion and kind must be set")
+        meta = config["metadata"]
+        if meta.setdefault("name", name) != name:
+            raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({name})")
+        if "managedFields" in meta:
+            raise bad_request("metadata.managedFields must be nil")
+        fault = typed_error(config, version.schema)
+        if fault:
+            where = f"{namespace}/{name}; {kind.api_version(version.name)}, Kind={kind.kind}"
+            raise StatusError(500, "", f"failed to create typed patch object ({where}): {fault}")
+        config = self._stored(kind, _applied_part(kind, config, subresource))
+        config.pop("stringData", None) if kind.kind != "Secret" else None
+        with self.store.lock:
+            before = self.store.get(storage_key(kind), (namespace, name))
+            if before is None:
+                return self._apply_new(kind, config, write, subresource)
+            uid = meta.get("uid")
+            if uid and uid != before["metadata"]["uid"]:
+                raise writing.immutable_uid(kind, name, uid)
+            self._check_revision(kind, before, config)
+            writer = self._writer(write, kind, "Apply", subresource, kind.api_version(version.name))
+            merged, managers = ownership.apply(
+                before, config, kind.storage_schema, writer, force=write.force, now=timestamp(self.now())
+            )
+            merged["metadata"].pop("resourceVersion", None)
+            return self._update(kind, before, merged, write, subresource, managers)
+
+    def _apply_new(self, kind: Kind, config: Object, write: Write, subresource: str) -> Object:
+        name = config["metadata"]["name"]
+        if subresource:
+            raise not_found(kind.plural, kind.group, name)
+        if config["metadata"].get("uid"):
+            text = (
+                f'Operation cannot be fulfilled on {kind.key} "{name}": uid mismatch: the provided object specified uid '
+                f"{config['metadata']['uid']}, and no existing object was found"
+            )
+            raise StatusError(409, "Conflict", text)
+        writer = self._writer(write, kind, "Apply", subresource)
+        _, managers = ownership.apply(
+            None, config, kind.storage_schema, writer, force=write.force, now=timestamp(self.now())
+        )
+        return self._insert(kind, self._new_object(kind, clone(config)), managers, write)
+
+    def _check_revision(self, kind: Kind, before: Object, item: Object) -> None:
+        sent = item["metadata"].get("resourceVersion")
+        if sent and sent != before["metadata"]["resourceVersion"]:
+            raise modified(kind.plural, kind.group, before["metadata"]["name"])
+
+    def _update(
+        self,
+        kind: Kind,
+        before: Object,
+        item: Object,
+        write: Write,
+        subresource: str,
+        managers: ownership.Managers | None = None,
+    ) -> Object:
+        """The common end of every write to an existing object."""
+        self._check_revision(kind, before, item)
+        if subresource and subresource not in kind.subresources:
+            raise method_not_allowed()
+        after = writing.completed(kind, _carried_over(kind, before, item, subresource))
+        meta, old = after["metadata"], before["metadata"]
+        for key in ("name", "namespace", *writing.SERVER_METADATA, "generateName"):
+            if key in old:
+                meta[key] = old[key]
+            else:
+                meta.pop(key, None)
+        if kind.counts_generation and writing.spec_changed(before, after):
+            meta["generation"] = old.get("generation", 1) + 1
+        writing.validate(kind, after, before)
+        if managers is None:
+            writer = self._writer(write, kind, "Update", subresource)
+            managers = ownership.record_update(before, after, kind.storage_schema, writer, timestamp(self.now()))
+        meta["managedFields"] = ownership.entries_of(managers)
+        meta["resourceVersion"] = old["resourceVersion"]
+        if writing.same_but_for_bookkeeping(before, after):
+            return before
+        if kind.namespaced:
+            quota.admit(self.store, self.registry.all(), kind, after, before)
+        return self._commit(kind, before, after, write)
+
+    def _writer(self, write: Write, kind: Kind, operation: str, subresource: str, api_version: str = "") -> ManagerKey:
+        return ManagerKey(write.manager, operation, api_version or kind.storage_api_version, subresource)
+
+    def _stored(self, kind: Kind, item: Object) -> Object:
+        if kind.key == eventkinds.NEW_EVENTS:
+            return eventkinds.to_core(item)
+        return {**item, "apiVersion": kind.storage_api_version}
+
+    # -- committing ------------------------------------------------------------------------------------------------
+
+    def commit(self, kind: Kind, before: Object | None, after: Object | None) -> Object:
+        """Write, as the parts of the cluster do that move by themselves; no checks."""
+        return self._commit(kind, before, after, Write())
+
+    def _commit(self, kind: Kind, before: Object | None, after: Object | None, write: Write) -> Object:
+        shown = after if after is not None else before
+        assert shown is not None
+        if kind.key == CRD_KEY and after is not None:
+            after = shown = {**after, "status": customkinds.accepted_status(after, timestamp(self.now()))}
+        if write.dry_run:
+            revision = dig(before, "metadata", "resourceVersion", default="")
+            return {**shown, "metadata": {**shown["metadata"], **({"resourceVersion": revision} if revision else {})}}
+        meta = shown["metadata"]
+        if after is not None and meta.get("deletionTimestamp") and is_finished(kind, after):
+            after = None
+        stored = self.store.put(storage_key(kind), (meta.get("namespace", ""), meta["name"]), after)
+        if after is None:
+            stored = {**shown, "metadata": {**shown["metadata"], "resourceVersion": str(self.store.revision)}}
+        if kind.key == CRD_KEY:
+            self._serve(before, after)
+        for hook in self.on_write:
+            hook(kind, before, stored if after is not None else None)
+        return stored
+
+    def _serve(self, before: Object | None, after: Object | None) -> None:
+        if after is not None:
+            self.registry.add(customkinds.kind_of(after))
+        elif before is not None:
+            self.registry.drop(customkinds.key_of(before))
+
+
+def storage_key(kind: Kind) -> GroupKind:
+    """Where the objects of a kind are kept."""
+    return eventkinds.CORE_EVENTS if kind.key == eventkinds.NEW_EVENTS else kind.key
+
+
+def is_finished(kind: Kind, item: Object) -> bool:
+    """Whether nothing holds an object that is being deleted: no finalizer, no grace, no content."""
+    meta = item["metadata"]
+    if meta.get("finalizers") or meta.get("deletionGracePeriodSeconds"):
+        return False
+    return not (kind.key == NAMESPACE_KEY and dig(item, "spec", "finalizers"))
+
+
+def _core_fields(kind: Kind, fields: str) -> str:
+    """Events are stored in the words of the core kind."""
+    return fields.replace("regarding.", "involvedObject.") if kind.key == eventkinds.NEW_EVENTS else fields
+
+
+def _applied_part(kind: Kind, config: Object, subresource: str) -> Object:
+    """What of an apply counts: all but the status, or the status alone."""
+    if subresource == "status":
+        return {key: value for key, value in config.items() if key in ("apiVersion", "kind", "metadata", "status")} | {
+            "metadata": {
+                key: value
+                for key, value in config["metadata"].items()
+                if key in ("name", "namespace", "uid", "resourceVersion")
+            }
+        }
+    if kind.has_status:
+        return {key: value for key, value in config.items() if key != "status"}
+    return config
+
+
+def _carried_over(kind: Kind, before: Object, item: Object, subresource: str) -> Object:
+    """The parts a request may write, on top of what is stored."""
+    if subresource == "status":
+        kept = {**before, "metadata": {**before["metadata"]}}
+        kept.pop("status", None)
+        return {**kept, "status": item["status"]} if "status" in item else kept
+    if kind.has_status:
+        kept = {key: value for key, value in item.items() if key != "status"}
+        return {**kept, "status": before["status"]} if "status" in before else kept
+    return dict(item)

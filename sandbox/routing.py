@@ -1,0 +1,181 @@
+"""URLs and content negotiation: from an HTTP request to what is asked of the model."""
+
+import json
+import re
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import yaml
+
+from sandbox.errors import StatusError, bad_request, no_such_resource
+from sandbox.model import APPLY, Write
+
+_SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}")
+_SUBRESOURCES = ("status", "scale", "finalize", "log", "exec", "attach", "portforward", "proxy", "eviction", "binding")
+
+
+class Request(NamedTuple):
+    """An HTTP request without the socket."""
+
+    method: str
+    #: With the query.
+    target: str
+    #: Lower-case names.
+    headers: dict[str, str]
+    body: bytes = b""
+
+    @property
+    def path(self) -> str:
+        """The path, decoded."""
+        return unquote(urlsplit(self.target).path)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Query parameters; the last of several counts."""
+        return dict(parse_qsl(urlsplit(self.target).query, keep_blank_values=True))
+
+
+class Target(NamedTuple):
+    """What a resource URL points at. `namespace` is None for "all namespaces"; `name` is "" for a collection."""
+
+    group: str
+    version: str
+    plural: str
+    namespace: str | None
+    name: str
+    subresource: str
+
+
+def target_of(path: str) -> Target:
+    """The resource behind a path.
+
+    Raises:
+        StatusError: 404, no resource path.
+    """
+    parts = [part for part in path.split("/") if part]
+    if parts[:1] == ["api"] and len(parts) > 2:
+        group, version, rest = "", parts[1], parts[2:]
+    elif parts[:1] == ["apis"] and len(parts) > 3:
+        group, version, rest = parts[1], parts[2], parts[3:]
+    else:
+        raise no_such_resource()
+    namespace: str | None = None
+    if rest[0] == "namespaces" and len(rest) > 2 and not (len(rest) == 3 and rest[2] in ("status", "finalize")):
+        namespace, rest = rest[1], rest[2:]
+    if len(rest) > 3:
+        raise no_such_resource()
+    plural, name, subresource = (*rest, "", "")[:3]
+    if subresource and subresource not in _SUBRESOURCES:
+        raise no_such_resource()
+    return Target(group, version, plural, namespace, name, subresource)
+
+
+def verb_of(method: str, target: Target, query: dict[str, str]) -> str:
+    """`get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`."""
+    if method == "GET":
+        if query.get("watch") in ("1", "true", "True"):
+            return "watch"
+        return "get" if target.name else "list"
+    if method == "DELETE":
+        return "delete" if target.name else "deletecollection"
+    return {"POST": "create", "PUT": "update", "PATCH": "patch"}[method]
+
+
+def decoded_body(request: Request) -> Any:
+    """The body as JSON or YAML; None if there is none.
+
+    Raises:
+        StatusError: 400, it does not parse; 415, a format that is not spoken here.
+    """
+    if not request.body:
+        return None
+    kind = media_type(request)
+    if "protobuf" in kind:
+        raise StatusError(415, "UnsupportedMediaType", "the sandbox speaks JSON and YAML only")
+    try:
+        if "yaml" in kind:
+            return _yaml(request.body)
+        return json.loads(request.body.decode(), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise bad_request(f"error decoding the request body: {error}") from None
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"invalid character '{text[0]}' looking for beginning of value")
+
+
+def _yaml(body: bytes) -> Any:
+    if _SURROGATE.search(body):
+        # JSON clients escape what is beyond the BMP as two surrogates; the YAML parser of a real server refuses them.
+        raise bad_request("error decoding YAML: yaml: invalid Unicode character escape code")
+    try:
+        return json.loads(body.decode(), parse_constant=_no_constant)
+    except ValueError:
+        pass
+    try:
+        return yaml.load(body.decode(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  a safe loader
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise bad_request(f"error decoding YAML: {error}") from None
+
+
+def media_type(request: Request) -> str:
+    """Content-Type without parameters."""
+    return request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+
+
+def accepted_form(request: Request) -> str:
+    """`Table`, `PartialObjectMetadata`, `PartialObjectMetadataList` or "" for the object itself."""
+    for part in request.headers.get("accept", "").split(","):
+        found = re.search(r";\s*as=(\w+)", part)
+        if found and "json" in part and found[1] in ("Table", "PartialObjectMetadata", "PartialObjectMetadataList"):
+            return found[1]
+        if not found and part.strip().startswith(("application/json", "*/*")):
+            return ""
+    return ""
+
+
+def write_of(request: Request) -> Write:
+    """Who writes and how.
+
+    Raises:
+        StatusError: 400, not a dry run that is known; 422, an apply without a field manager.
+    """
+    query = request.query
+    dry_run = query.get("dryRun", "")
+    if dry_run not in ("", "All"):
+        raise bad_request(f'Invalid value: "{dry_run}": dryRun must be All')
+    agent = request.headers.get("user-agent", "unknown").partition("/")[0][:128]
+    manager = query.get("fieldManager", "")
+    if not manager and request.method == "PATCH" and media_type(request) == APPLY:
+        text = 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
+        raise StatusError(422, "Invalid", text)
+    return Write(
+        manager=manager or agent or "unknown",
+        dry_run=dry_run == "All",
+        field_validation=query.get("fieldValidation") or "Warn",
+        force=query.get("force") in ("true", "1", "True"),
+    )
+
+
+def seconds_of(text: str | None, default: float) -> float:
+    """A timeout in the query."""
+    try:
+        return float(text) if text else default
+    except ValueError:
+        return default
+
+
+def revision_of(query: dict[str, str]) -> int | None:
+    """`resourceVersion` as a number; None if it is not given.
+
+    Raises:
+        StatusError: 400, not a number.
+    """
+    text = query.get("resourceVersion", "")
+    if text == "":
+        return None
+    if not text.isdigit():
+        raise bad_request(
+            f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
+        )
+    return int(text)

@@ -1,0 +1,101 @@
+"""JSON values: copying, reading nested fields, times and quantities."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+Object = dict[str, Any]
+
+_SUFFIXES = {
+    "n": Decimal("1e-9"),
+    "u": Decimal("1e-6"),
+    "m": Decimal("1e-3"),
+    "": Decimal(1),
+    "k": Decimal(10**3),
+    "M": Decimal(10**6),
+    "G": Decimal(10**9),
+    "T": Decimal(10**12),
+    "P": Decimal(10**15),
+    "E": Decimal(10**18),
+    "Ki": Decimal(2**10),
+    "Mi": Decimal(2**20),
+    "Gi": Decimal(2**30),
+    "Ti": Decimal(2**40),
+    "Pi": Decimal(2**50),
+    "Ei": Decimal(2**60),
+}
+
+
+def clone(value: Any) -> Any:
+    """A deep copy of a JSON value; several times faster than `copy.deepcopy`."""
+    if isinstance(value, dict):
+        return {key: clone(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [clone(part) for part in value]
+    return value
+
+
+def equal(left: Any, right: Any) -> bool:
+    """JSON equality: unlike Python, `True` is not 1."""
+    if isinstance(left, bool) is not isinstance(right, bool):
+        return False
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(equal(part, right[key]) for key, part in left.items())
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(equal, left, right))
+    return bool(left == right)
+
+
+def dig(value: Any, *path: str, default: Any = None) -> Any:
+    """The nested field, or the default when any part is missing or null."""
+    for key in path:
+        if not isinstance(value, dict):
+            return default
+        value = value.get(key)
+    return default if value is None else value
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC with whole seconds, as object metadata has it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str) -> datetime:
+    """The instant an RFC 3339 text names."""
+    return datetime.fromisoformat(text)
+
+
+def quantity(value: Any) -> Decimal:
+    """The number a Kubernetes quantity stands for.
+
+    Raises:
+        ValueError: not a quantity.
+    """
+    text = str(value)
+    number = text.rstrip("numkMGTPEi")
+    suffix = text[len(number) :]
+    if number.endswith(("e", "E")) or suffix not in _SUFFIXES or not number or number != number.strip():
+        raise ValueError(text)
+    try:
+        parsed = Decimal(number)
+    except InvalidOperation as error:
+        raise ValueError(text) from error
+    if not parsed.is_finite():
+        raise ValueError(text)
+    return parsed * _SUFFIXES[suffix]
+
+
+def show_quantity(value: Decimal, like: str) -> str:
+    """The number with the suffix that a quantity of the same resource was written with, where it stays whole."""
+    suffix = like[len(like.rstrip("numkMGTPEi")) :]
+    for candidate in (suffix, "Mi", "Ki", "", "m") if suffix.endswith("i") else (suffix, "", "m"):
+        scaled = value / _SUFFIXES[candidate]
+        if scaled == scaled.to_integral_value():
+            return f"{int(scaled)}{candidate}"
+    return str(value)
+
+
+def compact(value: Any) -> str:
+    """JSON without white space, keys sorted, non-ASCII kept."""
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)

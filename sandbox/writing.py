@@ -1,0 +1,171 @@
+"""What happens to an object on its way into the store: names, pruning, defaults, validation."""
+
+from typing import Any
+
+from sandbox import customkinds, defaults, validation
+from sandbox.errors import Cause, StatusError, bad_request, invalid
+from sandbox.kinds import CRD_KEY, Kind, Version
+from sandbox.schemas import metadata_schema
+from sandbox.structural import MISSING, prune, rule_violations, unknown_fields, violations, with_defaults
+from sandbox.values import Object, clone, equal
+
+#: Metadata that only the server writes.
+SERVER_METADATA = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
+_NAME_LIMIT = 58
+
+
+def checked_body(kind: Kind, version: Version, namespace: str, body: Any) -> Object:
+    """The body as an object of the kind in the namespace of the request.
+
+    Raises:
+        StatusError: 400, it is none.
+    """
+    if not isinstance(body, dict):
+        raise bad_request("the request body is not an object")
+    api_version = kind.api_version(version.name)
+    if body.get("kind", kind.kind) != kind.kind or body.get("apiVersion", api_version) != api_version:
+        raise bad_request(
+            f"the API version in the data ({body.get('apiVersion')}, Kind={body.get('kind')}) does not match the "
+            f"expected API version ({api_version}, Kind={kind.kind})"
+        )
+    meta = body.get("metadata") or {}
+    if not isinstance(meta, dict):
+        raise bad_request("metadata is not an object")
+    if kind.namespaced and meta.get("namespace", namespace) not in ("", namespace):
+        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+    item: Object = {"apiVersion": api_version, "kind": kind.kind, **clone(body)}
+    item["metadata"] = {key: value for key, value in clone(meta).items() if value is not None}
+    if kind.namespaced:
+        item["metadata"]["namespace"] = namespace
+    else:
+        item["metadata"].pop("namespace", None)
+    return item
+
+
+def check_unknown_fields(kind: Kind, version: Version, body: Object, mode: str, warnings: list[str]) -> None:
+    """`fieldValidation`: Strict refuses unknown fields, Warn names them.
+
+    Raises:
+        StatusError: 400, unknown fields under Strict.
+    """
+    if mode == "Ignore":
+        return
+    unknown = [f'unknown field "{path}"' for path in unknown_fields(body, version.schema)]
+    if not unknown:
+        return
+    if mode == "Strict":
+        raise bad_request(
+            f'{kind.kind} in version "{version.name}" cannot be handled as a {kind.kind}: strict decoding error: '
+            + ", ".join(unknown)
+        )
+    warnings.extend(unknown)
+
+
+def completed(kind: Kind, item: Object) -> Object:
+    """The object pruned and with defaults; the argument is not kept."""
+    schema = kind.storage_schema
+    if kind.key == CRD_KEY:
+        return customkinds.with_names(clone(item))
+    meta = prune(item["metadata"], metadata_schema())
+    filled: Object = {**prune(item, schema), "metadata": {key: part for key, part in meta.items() if part is not None}}
+    if kind.custom:
+        filled = with_defaults(filled, schema)
+    else:
+        defaults.with_builtin_defaults(kind.kind, filled)
+    for field in ("labels", "annotations", "finalizers", "ownerReferences"):
+        if not filled["metadata"].get(field, True):
+            del filled["metadata"][field]
+    return filled
+
+
+def generated_name(prefix: str, suffix: str) -> str:
+    """A name from `metadata.generateName`."""
+    return prefix[:_NAME_LIMIT] + suffix
+
+
+def validate(kind: Kind, item: Object, before: Object | None) -> None:
+    """Refuse an object that is not valid, or a change that is not allowed.
+
+    Raises:
+        StatusError: 422 with every field; 400 for built-in kinds with a wrong type.
+    """
+    meta = item["metadata"]
+    causes: list[Cause] = list(validation.metadata_causes(kind.kind, meta))
+    if before is not None:
+        causes += _metadata_change_causes(before["metadata"], meta)
+    if kind.key == CRD_KEY:
+        customkinds.checked(item)
+    elif kind.custom:
+        causes += _custom_causes(kind, item, before)
+    else:
+        causes += _builtin_causes(kind, item, before)
+    if causes:
+        raise invalid(kind.kind, kind.group, meta["name"], causes)
+
+
+def _metadata_change_causes(before: Object, after: Object) -> list[Cause]:
+    causes: list[Cause] = []
+    if before.get("deletionTimestamp"):
+        added = [name for name in after.get("finalizers") or [] if name not in (before.get("finalizers") or [])]
+        if added:
+            shown = "[]string{" + ", ".join(f'"{name}"' for name in added) + "}"
+            text = f"no new finalizers can be added if the object is being deleted, found new finalizers {shown}"
+            causes.append(("FieldValueForbidden", f"Forbidden: {text}", "metadata.finalizers"))
+    return causes
+
+
+def _custom_causes(kind: Kind, item: Object, before: Object | None) -> list[Cause]:
+    schema = kind.storage_schema
+    body = {key: value for key, value in item.items() if key != "metadata"}
+    rest = {**schema, "required": [name for name in schema.get("required") or [] if name != "metadata"]}
+    found = list(violations(body, rest))
+    if found:
+        return found
+    return list(rule_violations(item, before if before is not None else MISSING, schema))
+
+
+def _builtin_causes(kind: Kind, item: Object, before: Object | None) -> list[Cause]:
+    found = [
+        cause
+        for cause in violations(item, kind.storage_schema)
+        if not cause[2].startswith(("status", "metadata.managedFields"))
+    ]
+    types = [text for reason, text, _ in found if reason == "FieldValueTypeInvalid"]
+    if types:
+        raise bad_request(
+            f'{kind.kind} in version "{kind.storage_version}" cannot be handled as a {kind.kind}: json: cannot '
+            f"unmarshal: {types[0]}"
+        )
+    found += validation.builtin_causes(kind.kind, item)
+    if before is not None:
+        found += validation.change_causes(kind.kind, before, item)
+    return found
+
+
+def same_but_for_bookkeeping(left: Object, right: Object) -> bool:
+    """Whether two objects differ in nothing but `managedFields` times and the resourceVersion."""
+
+    def rest(item: Object) -> Object:
+        skipped = ("managedFields", "resourceVersion")
+        return {**item, "metadata": {key: value for key, value in item["metadata"].items() if key not in skipped}}
+
+    def owners(item: Object) -> list[Any]:
+        entries = item["metadata"].get("managedFields") or []
+        return [{key: value for key, value in entry.items() if key != "time"} for entry in entries]
+
+    return equal(rest(left), rest(right)) and equal(owners(left), owners(right))
+
+
+def spec_changed(before: Object, after: Object) -> bool:
+    """Whether anything but metadata and status differs."""
+
+    def rest(item: Object) -> Object:
+        return {key: value for key, value in item.items() if key not in ("metadata", "status")}
+
+    return not equal(rest(before), rest(after))
+
+
+def immutable_uid(kind: Kind, name: str, uid: str) -> StatusError:
+    """422: a patch carries another uid."""
+    cause: Cause = ("FieldValueInvalid", f'Invalid value: "{uid}": field is immutable', "metadata.uid")
+    return invalid(kind.kind, kind.group, name, [cause])
