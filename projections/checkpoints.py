@@ -52,19 +52,29 @@ class Target(msgspec.Struct, frozen=True):
         return shadow_of(table) if self.shadow else table
 
 
+def load_checkpoints(connection: Connection, projections: Collection[str]) -> dict[str, Checkpoint]:
+    """The checkpoints of these projections; those that never ran are absent."""
+    c = projection_checkpoints.c
+    rows = connection.execute(
+        select(c.projection, c.version, c.position, c.revision, c.event_hash, c.recorded_at).where(
+            c.projection.in_(projections)
+        )
+    )
+    return {
+        row.projection: Checkpoint(
+            version=row.version,
+            position=row.position,
+            revision=row.revision,
+            event_hash=row.event_hash,
+            recorded_at=row.recorded_at,
+        )
+        for row in rows
+    }
+
+
 def load_checkpoint(connection: Connection, projection: str) -> Checkpoint | None:
     """The checkpoint, or None if the projection never ran."""
-    c = projection_checkpoints.c
-    row = connection.execute(
-        select(c.version, c.position, c.revision, c.event_hash, c.recorded_at).where(c.projection == projection)
-    ).one_or_none()
-    return row and Checkpoint(
-        version=row.version,
-        position=row.position,
-        revision=row.revision,
-        event_hash=row.event_hash,
-        recorded_at=row.recorded_at,
-    )
+    return load_checkpoints(connection, [projection]).get(projection)
 
 
 def ensure_checkpoint(connection: Connection, projection: str, version: int) -> None:

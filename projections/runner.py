@@ -25,6 +25,7 @@ from projections.checkpoints import (
     clear,
     ensure_checkpoint,
     load_checkpoint,
+    load_checkpoints,
     stopped_streams,
 )
 from projections.contract import ReadModel
@@ -218,8 +219,7 @@ class ProjectionRunner:
     def _checkpoints(self) -> dict[str, Checkpoint]:
         """By read model; those that never ran are absent."""
         with self._engine.begin() as connection:
-            found = {t.projection: load_checkpoint(connection, t.projection) for t in self._targets}
-        return {name: checkpoint for name, checkpoint in found.items() if checkpoint}
+            return load_checkpoints(connection, [t.projection for t in self._targets])
 
     def _reached(self, position: int) -> bool:
         with _unavailable():

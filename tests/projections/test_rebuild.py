@@ -15,8 +15,8 @@ from eventstore.memory import InMemoryEventLog
 from eventstore.vocabulary import Phase, Trigger
 from projections.engines import engine_for
 from projections.platform import fold, initial
-from projections.read_models import READ_MODELS
-from projections.rebuild import RebuildInterruptedError, rebuild
+from projections.read_models import READ_MODELS, read_model
+from projections.rebuild import RebuildInterruptedError, _Build, rebuild
 from projections.rebuild_states import rebuild_states
 from projections.runner import ProjectionRunner
 from projections.state import FOLD_VERSION, PlatformState
@@ -261,3 +261,28 @@ def record_of(state: PlatformState) -> StateRecord:
         due_at=None,
         closed=state.closed,
     )
+
+
+class TestBetweenTheSteps:
+    def test_the_swap_does_not_go_back_behind_what_was_caught_up_with_since_the_comparison(
+        self, caught_up: Engine, log: InMemoryEventLog, author: Author
+    ) -> None:
+        build = _Build(log, caught_up, read_model("transition_history"), decode)
+        build.begin()
+        build.compare_with_live()
+        author.tell("uid-new", observed("new"), phase(Phase.PENDING))
+        ProjectionRunner(log, caught_up).catch_up()
+        before = everything(caught_up)
+        build.swap()
+        assert everything(caught_up) == before
+        assert ProjectionRunner(log, caught_up).lag()["transition_history"] == 0
+
+    def test_a_build_whose_twins_were_taken_over_swaps_nothing(self, caught_up: Engine, log: InMemoryEventLog) -> None:
+        build = _Build(log, caught_up, read_model("transition_history"), decode)
+        build.begin()
+        build.compare_with_live()
+        before = everything(caught_up)
+        assert rebuild(log, caught_up, "transition_history").identical
+        with pytest.raises(RebuildInterruptedError):
+            build.swap()
+        assert everything(caught_up) == before

@@ -6,7 +6,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine
 
+from eventstore.memory import InMemoryEventLog
+from migrations.runner import migrate
+from projections.engines import engine_for
+from projections.rebuild import rebuild
+from projections.runner import ProjectionRunner
 from projections.tables import METADATA, READ_MODEL_TABLES, shadow_of
+from tests.fixtures.postgres import PostgresServer
+from tests.projections.histories import Author, fill
 
 
 def test_the_migrated_schema_is_the_declared_one(engine: Engine) -> None:
@@ -32,3 +39,21 @@ def test_every_table_and_its_twin_have_the_same_columns() -> None:
         assert [(c.name, str(c.type), c.nullable) for c in table.c] == [
             (c.name, str(c.type), c.nullable) for c in shadow_of(table).c
         ]
+
+
+def test_the_operators_own_role_may_catch_up_and_rebuild(
+    postgres_server: PostgresServer, empty_postgres_dsn: str, log: InMemoryEventLog
+) -> None:
+    database = empty_postgres_dsn.partition("?")[0].rpartition("/")[2]
+    role = f"operator_of_{database}"
+    postgres_server.execute(f"CREATE ROLE {role} LOGIN")
+    migrate(empty_postgres_dsn, app_role=role)
+    fill(Author(log), streams=2, events_each=20)
+    engine = engine_for(postgres_server.dsn(database, user=role))
+    try:
+        ProjectionRunner(log, engine).catch_up()
+        assert rebuild(log, engine, "component_health", apply=True).identical
+    finally:
+        engine.dispose()
+        postgres_server.execute(f"DROP OWNED BY {role}", database)
+        postgres_server.execute(f"DROP ROLE {role}")
