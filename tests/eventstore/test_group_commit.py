@@ -1,0 +1,188 @@
+"""The queue in front of a log's one writer: batches, limits on waiting, and threads that are interrupted."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from eventstore.appending import Append, Outcome
+from eventstore.envelope import AppendResult, NewEvent
+from eventstore.errors import StoreReadOnlyError, StoreUnavailableError, StreamConflictError
+from eventstore.group_commit import GroupCommit
+from tests.eventstore.samples import NOON, new_event
+
+
+class Disk:
+    """A commit that can be held up, and that remembers its batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.free = threading.Event()
+        self.free.set()
+        self.busy = threading.Event()
+        self.fault: BaseException | None = None
+
+    def commit(self, batch: list[Append]) -> list[Outcome]:
+        self.batches.append([append.stream_id for append in batch])
+        self.busy.set()
+        assert self.free.wait(10)
+        if self.fault:
+            fault, self.fault = self.fault, None
+            raise fault
+        return [
+            StreamConflictError(append.stream_id, 0, 1)
+            if append.stream_id.startswith("bad")
+            else AppendResult(1, 1, 1, b"", NOON)
+            for append in batch
+        ]
+
+
+def append(stream_id: str, *events: NewEvent) -> Append:
+    return Append(stream_id, 0, list(events) or [new_event()], 0)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = threading.Event()
+    for _ in range(2000):
+        if condition():
+            return
+        deadline.wait(0.002)
+    raise AssertionError("did not come about")
+
+
+class Crowd:
+    """Threads that append while the first commit is held up."""
+
+    def __init__(self, group: GroupCommit, disk: Disk) -> None:
+        self.group, self.disk = group, disk
+        self.pool = ThreadPoolExecutor(32)
+        disk.free.clear()
+        disk.busy.clear()
+        self.first = self.pool.submit(group.submit, append("first"))
+        assert disk.busy.wait(5)
+
+    def add(self, item: Append) -> "Future[AppendResult]":
+        before = len(self.group._queue)
+        future = self.pool.submit(self.group.submit, item)
+        wait_until(lambda: len(self.group._queue) == before + 1)
+        return future
+
+
+@pytest.fixture
+def disk() -> Disk:
+    return Disk()
+
+
+def test_a_lone_append_is_committed_by_its_own_thread(disk: Disk) -> None:
+    threads: list[int] = []
+
+    def commit(batch: list[Append]) -> list[Outcome]:
+        threads.append(threading.get_ident())
+        return disk.commit(batch)
+
+    GroupCommit(commit).submit(append("a"))
+    assert threads == [threading.get_ident()]
+
+
+def test_appends_that_wait_are_committed_together_in_their_order(disk: Disk) -> None:
+    crowd = Crowd(GroupCommit(disk.commit), disk)
+    futures = [crowd.add(append(f"s{number}")) for number in range(5)]
+    disk.free.set()
+    assert all(future.result(5) for future in [crowd.first, *futures])
+    assert disk.batches == [["first"], ["s0", "s1", "s2", "s3", "s4"]]
+
+
+def test_a_refused_append_fails_alone(disk: Disk) -> None:
+    crowd = Crowd(GroupCommit(disk.commit), disk)
+    good, bad = crowd.add(append("good")), crowd.add(append("bad"))
+    disk.free.set()
+    assert good.result(5)
+    with pytest.raises(StreamConflictError):
+        bad.result(5)
+
+
+def test_two_appends_to_one_stream_go_into_different_batches(disk: Disk) -> None:
+    crowd = Crowd(GroupCommit(disk.commit), disk)
+    futures = [crowd.add(append(stream_id)) for stream_id in ("a", "a", "b", "a")]
+    disk.free.set()
+    assert all(future.result(5) for future in futures)
+    assert disk.batches == [["first"], ["a", "b"], ["a"], ["a"]]
+
+
+def test_two_appends_with_one_event_id_go_into_different_batches(disk: Disk) -> None:
+    crowd = Crowd(GroupCommit(disk.commit), disk)
+    event = new_event()
+    futures = [crowd.add(append("a", event)), crowd.add(append("b", event))]
+    disk.free.set()
+    assert all(future.result(5) for future in futures)
+    assert disk.batches == [["first"], ["a"], ["b"]]
+
+
+def test_what_the_store_reports_befalls_the_whole_batch_and_not_the_next(disk: Disk) -> None:
+    group = GroupCommit(disk.commit)
+    crowd = Crowd(group, disk)
+    disk.fault = StoreReadOnlyError("the disk is full")
+    second = crowd.add(append("second"))
+    disk.free.set()
+    with pytest.raises(StoreReadOnlyError, match="the disk is full"):
+        crowd.first.result(5)
+    assert second.result(5)
+
+
+def test_an_interrupted_leader_leaves_nobody_asleep(disk: Disk) -> None:
+    crowd = Crowd(GroupCommit(disk.commit), disk)
+    disk.fault = KeyboardInterrupt()
+    second = crowd.add(append("second"))
+    disk.free.set()
+    with pytest.raises(KeyboardInterrupt):
+        crowd.first.result(5)
+    assert second.result(5)
+
+
+def test_an_append_that_waited_too_long_in_the_queue_was_not_written(disk: Disk) -> None:
+    group = GroupCommit(disk.commit, wait_seconds_max=0.05)
+    crowd = Crowd(group, disk)
+    second = crowd.add(append("second"))
+    with pytest.raises(StoreUnavailableError, match="nothing was written"):
+        second.result(5)
+    disk.free.set()
+    assert crowd.first.result(5)
+    assert disk.batches == [["first"]]
+
+
+def test_an_append_on_its_way_that_takes_too_long_has_an_unknown_fate(disk: Disk) -> None:
+    group = GroupCommit(disk.commit, wait_seconds_max=0.2)
+    crowd = Crowd(group, disk)
+    leader, follower = crowd.add(append("leader")), crowd.add(append("follower"))
+    disk.busy.clear()
+    disk.free.set()
+    disk.free.clear()
+    wait_until(lambda: len(disk.batches) == 2 or crowd.first.done())
+    with pytest.raises(StoreUnavailableError, match="same event ids to learn its fate"):
+        follower.result(5)
+    disk.free.set()
+    assert leader.result(5)
+
+
+def test_a_full_queue_refuses_one_more_at_once(disk: Disk) -> None:
+    crowd = Crowd(GroupCommit(disk.commit, queue_max=2), disk)
+    futures = [crowd.add(append("a")), crowd.add(append("b"))]
+    with pytest.raises(StoreUnavailableError, match="2 appends are waiting already: nothing was written"):
+        crowd.group.submit(append("c"))
+    disk.free.set()
+    assert all(future.result(5) for future in futures)
+
+
+def test_closing_waits_for_what_was_accepted(disk: Disk) -> None:
+    group = GroupCommit(disk.commit)
+    crowd = Crowd(group, disk)
+    second = crowd.add(append("second"))
+    closing = crowd.pool.submit(group.close)
+    wait_until(lambda: group._closed)
+    assert not closing.done()
+    disk.free.set()
+    closing.result(5)
+    assert second.done()
+    with pytest.raises(StoreUnavailableError, match="closed"):
+        group.submit(append("late"))
