@@ -2,9 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
+from cli.main import app
 from tests.project.tidy import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -43,6 +46,34 @@ def test_every_file_that_a_command_names_exists() -> None:
     named = {path for page in PAGES for path in re.findall(r" -[fk] ((?:deploy|examples)/\S+)", code_blocks(page))}
     assert named
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_every_command_that_is_mentioned_exists_with_its_options() -> None:
+    group = typer.main.get_command(app)
+    mentioned = {
+        line
+        for page in PAGES
+        for line in re.findall(r"^\$ (?:\S+/)?stackledger (.+?)(?:\s+#.*)?$", code_blocks(page), re.MULTILINE)
+    }
+    assert mentioned
+    for line in mentioned:
+        words = line.split()
+        command: Any = group
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]
+        assert command is not group, f"stackledger {line}: no such command"
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= options, f"stackledger {line}"
+
+
+def test_the_readme_lists_every_command() -> None:
+    section = (ROOT / "README.md").read_text().split("\n## The command\n")[1].split("\n## ")[0]
+    listed = {
+        name.split()[0]
+        for cell in re.findall(r"^\| (`.+?) \|", section, re.MULTILINE)
+        for name in re.findall(r"`(.+?)`", cell)
+    }
+    assert listed == set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]  # the app is a group
 
 
 def test_the_readme_opens_with_what_it_is_a_picture_and_the_two_commands() -> None:

@@ -16,7 +16,12 @@ LONG_FILES: dict[str, int] = {
     "projections/platform.py": 480,
 }
 #: Functions over the limit, `path::name`.
-LONG_FUNCTIONS: dict[str, int] = {}
+LONG_FUNCTIONS: dict[str, int] = {
+    # Mostly its options: each is a parameter with its help.
+    "cli/operate.py::run": 62,
+    # The one place that wires: a list of what is made from what, without a branch.
+    "reconciler/app.py::__init__": 80,
+}
 
 PURE = (
     "api",

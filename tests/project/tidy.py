@@ -16,7 +16,7 @@ IMPURE_CALLS = re.compile(
     r"^(datetime|date|datetime\.datetime|dt|dt\.datetime)\.(now|utcnow|today)$"
     r"|^time\.(time|time_ns|monotonic|monotonic_ns|perf_counter|sleep)$"
     r"|^(uuid\.)?uuid[1-8]$"
-    r"|^(random|secrets)\..+$"
+    r"|^random\..+$|^secrets\.(token_\w+|choice|rand\w+|SystemRandom)$"
     r"|^os\.(getenv|environ.*|urandom)$"
     r"|^(print|open|input)$"
 )
@@ -52,7 +52,7 @@ def impure_calls(source: str) -> list[str]:
 
 
 def vague_names(path: Path, source: str) -> list[str]:
-    """Names of modules, classes and functions that say nothing about what they are for."""
+    """Names of modules and of public classes and functions that say nothing about what they are for."""
     return [name for name in _names(path, source) if VAGUE_WORDS.search(name)]
 
 
@@ -60,7 +60,8 @@ def _names(path: Path, source: str) -> Iterator[str]:
     yield from (part.removesuffix(".py") for part in path.parts)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node.name
+            if not node.name.startswith("_"):
+                yield node.name
 
 
 def lacks_docstring(path: Path, source: str) -> bool:
@@ -76,5 +77,5 @@ def unexplained_silence(source: str) -> list[int]:
     return [
         number
         for number, line in enumerate(source.splitlines(), 1)
-        if (match := silenced.search(line)) and len(re.findall(r"[a-z]{2,}", match["reason"])) < 2
+        if (match := silenced.search(line)) and not re.search(r"[a-z]{3,}", match["reason"])
     ]
