@@ -76,11 +76,11 @@ class Api:
         registry = self.model.registry
         head = parts[0] if parts else ""
         if head in ("healthz", "livez", "readyz"):
-            return Response(body="ok", content_type="text/plain")
+            return Response(body=b"ok", content_type="text/plain")
         if parts == ["version"]:
             return Response(body=discovery.VERSION)
         if head == "openapi":
-            return self._openapi(parts)
+            return self._openapi(request, parts)
         if head in ("api", "apis") and len(parts) == 1:
             if "as=APIGroupDiscoveryList" in request.headers.get("accept", ""):
                 body = discovery.aggregated(registry, core=head == "api")
@@ -95,7 +95,7 @@ class Api:
             return Response(body=discovery.resource_list(registry, parts[1], parts[2]))
         return None
 
-    def _openapi(self, parts: list[str]) -> Response:
+    def _openapi(self, request: Request, parts: list[str]) -> Response:
         registry = self.model.registry
         if parts[1:] == ["v3"]:
             return Response(body=openapi.index(registry))
@@ -104,8 +104,12 @@ class Api:
             return Response(body=openapi.document(registry, "", "v1"))
         if parts[1:3] == ["v3", "apis"] and len(parts) == 5 and parts[4] in groups.get(parts[3], ()):
             return Response(body=openapi.document(registry, parts[3], parts[4]))
-        # kubectl falls back to version 2 only where version 3 does not say what it needs.
-        raise not_implemented("OpenAPI version 2")
+        if parts[1:] == ["v2"]:
+            # kubectl falls back to version 2 where version 3 does not know a kind, and wants to find nothing there.
+            if "proto" in request.headers.get("accept", ""):
+                return Response(body=openapi.EMPTY_V2_PROTOBUF, content_type=openapi.V2_PROTOBUF)
+            return Response(body=openapi.EMPTY_V2)
+        raise no_such_resource()
 
     # -- resources -------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,9 @@ from sandbox.kinds import GroupKind, Kind, Version
 from sandbox.schemas import OPEN_SCHEMA, Schema, metadata_schema
 from sandbox.values import Object, clone, dig
 
+#: Custom resources go before their definition does.
+FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
+
 
 def kind_of(crd: Object) -> Kind:
     """The kind a CustomResourceDefinition declares."""

@@ -1,6 +1,6 @@
 """Garbage collection by owner references, and the end of namespaces and definitions."""
 
-from sandbox import deletion
+from sandbox import customkinds, deletion
 from sandbox.deletion import FOREGROUND, ORPHAN, Options
 from sandbox.errors import StatusError
 from sandbox.kinds import CRD_KEY, NAMESPACE_KEY, Kind
@@ -129,8 +129,8 @@ class Collector:
         for content in self._model.store.items(kind.key) if kind else []:
             assert kind is not None
             left += not self._delete_content(kind, content)
-        if not left and CRD_FINALIZER in finalizers:
-            deletion.release(self._model, self._model.registry.find(CRD_KEY), item, CRD_FINALIZER)
+        if not left and customkinds.FINALIZER in finalizers:
+            deletion.release(self._model, self._model.registry.find(CRD_KEY), item, customkinds.FINALIZER)
 
     def _delete_content(self, kind: Kind, item: Object) -> bool:
         """Delete what a container holds; whether it is gone."""
@@ -141,7 +141,3 @@ class Collector:
             return deletion.delete(self._model, kind, meta.get("namespace", ""), meta["name"], Options()).gone
         except StatusError:
             return True
-
-
-#: Custom resources go before their definition does.
-CRD_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"

@@ -16,6 +16,7 @@ from sandbox.errors import (
     bad_request,
     forbidden,
     invalid,
+    invalid_value,
     method_not_allowed,
     modified,
     not_found,
@@ -158,6 +159,8 @@ class ClusterModel:
         meta["uid"], meta["creationTimestamp"] = self.new_id(), timestamp(self.now())
         if kind.counts_generation:
             meta["generation"] = 1
+        if kind.key == CRD_KEY:
+            meta["finalizers"] = [*(meta.get("finalizers") or []), customkinds.FINALIZER]
         return item
 
     def _insert(self, kind: Kind, item: Object, managers: ownership.Managers, write: Write) -> Object:
@@ -216,6 +219,9 @@ class ClusterModel:
         with self.store.lock:
             before = self.read(kind, namespace, name)
             uid = item["metadata"].get("uid")
+            if kind.custom and not item["metadata"].get("resourceVersion"):
+                cause = invalid_value("metadata.resourceVersion", "", "must be specified for an update")
+                raise invalid(kind.kind, kind.group, name, [cause])
             if uid and uid != before["metadata"]["uid"]:
                 raise precondition_failed(kind.plural, kind.group, name, "UID", uid, before["metadata"]["uid"])
             return self._update(kind, before, self._stored(kind, item), write, subresource)

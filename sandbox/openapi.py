@@ -16,6 +16,11 @@ _PATCHES = (
 )
 _QUERY = ("dryRun", "fieldManager", "fieldValidation", "force", "pretty")
 
+#: OpenAPI v2 without a single path, as JSON and as the protobuf message kubectl asks for.
+EMPTY_V2: Object = {"swagger": "2.0", "info": {"title": "Kubernetes", "version": "v1.37.0"}, "paths": {}}
+EMPTY_V2_PROTOBUF = b"\x0a\x032.0\x12\x15\x0a\x0aKubernetes\x12\x07v1.37.0\x42\x00"
+V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+
 
 def index(registry: Registry) -> Object:
     """`/openapi/v3`: one document for each group and version; the hash changes with the document."""

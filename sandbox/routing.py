@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import yaml
 
+from sandbox import protobuf
 from sandbox.errors import StatusError, bad_request, no_such_resource
 from sandbox.model import APPLY, Write
 
@@ -91,7 +92,7 @@ def decoded_body(request: Request) -> Any:
         return None
     kind = media_type(request)
     if "protobuf" in kind:
-        raise StatusError(415, "UnsupportedMediaType", "the sandbox speaks JSON and YAML only")
+        return protobuf.decode(request.body)
     try:
         if "yaml" in kind:
             return _yaml(request.body)

@@ -9,7 +9,8 @@ Schema = dict[str, Any]
 
 PRESERVE = "x-kubernetes-preserve-unknown-fields"
 INT_OR_STRING = "x-kubernetes-int-or-string"
-OPEN_SCHEMA: Schema = {"type": "object", PRESERVE: True}
+#: Anything goes.
+OPEN_SCHEMA: Schema = {PRESERVE: True}
 META_NAME = "apimachinery.pkg.apis.meta.v1.ObjectMeta"
 
 

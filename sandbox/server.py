@@ -1,9 +1,10 @@
 """The sandbox over HTTP: `SandboxServer(port=0).start()`. Loopback only, one thread for each connection."""
 
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 from sandbox.api import BODY_MAX, Api, Response
 from sandbox.assembly import Sandbox
@@ -30,7 +31,7 @@ class SandboxServer:
         """`http://127.0.0.1:PORT`."""
         return f"http://127.0.0.1:{self._http.server_address[1]}"
 
-    def start(self) -> "SandboxServer":
+    def start(self) -> Self:
         """Serve and let the world move, in threads of their own."""
         self.sandbox.start()
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name="sandbox-http", daemon=True)
@@ -47,7 +48,7 @@ class SandboxServer:
         self._http.server_close()
         self.sandbox.stop()
 
-    def __enter__(self) -> "SandboxServer":
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
@@ -101,7 +102,7 @@ class _Connection(BaseHTTPRequestHandler):
 
     def _send(self, response: Response) -> None:
         body = response.body
-        data = body.encode() if isinstance(body, str) else _encoded(body)
+        data = body if isinstance(body, bytes) else _encoded(body)
         self.send_response(response.status)
         self.send_header("Content-Type", response.content_type)
         self.send_header("Content-Length", str(len(data)))
@@ -134,7 +135,7 @@ class _Connection(BaseHTTPRequestHandler):
         """Whether the client closed its side; a watch of a quiet kind would not notice otherwise."""
         self.connection.setblocking(False)
         try:
-            return self.connection.recv(1, 2) == b""  # 2: MSG_PEEK
+            return not self.connection.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
             return False
         except OSError:
