@@ -19,7 +19,6 @@ from api.shapes import (
     Retention,
     RetentionSize,
     SecretField,
-    SecretKeyRef,
     Spellings,
     Text,
     Url,
@@ -85,7 +84,7 @@ class RemoteWrite(Block):
         default=None, description="{secretKeyRef: {name, key}}; inline text is moved to a Secret."
     )
     headers: Annotated[
-        dict[str, Text | SecretKeyRef],
+        dict[str, Text | SecretField],
         Field(max_length=32),
         WithJsonSchema(preserve("object")),
     ] = Field(default={}, description="HTTP headers. A secret one is {secretKeyRef: {name, key}}.")

@@ -157,7 +157,7 @@ class _Walk:
             return value
         if _is_yaml_text(path):
             try:
-                return self.value(parse_yaml_text(value), path, False)
+                return self.value(parse_yaml_text(value), path, secret)
             except FreeTextError as error:
                 return unrecorded_text(error)
         if not value:
