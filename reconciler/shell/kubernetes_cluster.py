@@ -220,6 +220,21 @@ class KubernetesCluster(Cluster):
                 return None
             raise
 
+    def serves(self, resource: Resource) -> bool:
+        """Whether the API server knows the kind in this version: False before its definition is installed.
+
+        Raises:
+            ClusterError: classified.
+        """
+        call = _call("get", resource, "", "")
+        path = collection_path(resource, None).rpartition("/")[0]
+        answer = self._transport.ask(Question(call=call, method="GET", path=path))
+        if answer.status == 404:
+            return False
+        kinds = json_object(answer, call).get("resources")
+        found = kinds if isinstance(kinds, list) else []
+        return any(isinstance(one, dict) and one.get("name") == resource.plural for one in found)
+
     def interrupt_watches(self) -> None:
         """End every open watch now, so that its thread can stop."""
         self._transport.interrupt_streams()

@@ -14,7 +14,7 @@ from reconciler.core.ownership import (
     render_path,
 )
 
-IMAGE = {"f:spec": {"f:containers": {'k:{"name":"grafana"}': {".": {}, "f:image": {}, "f:name": {}}}}}
+IMAGE: dict[str, Any] = {"f:spec": {"f:containers": {'k:{"name":"grafana"}': {".": {}, "f:image": {}, "f:name": {}}}}}
 
 
 def entry(manager: str, fields: dict[str, Any], operation: str = "Apply", **more: str) -> dict[str, Any]:
@@ -105,7 +105,9 @@ def test_a_removed_field_is_named_though_nobody_owns_it() -> None:
 
 
 def test_a_defaulted_protocol_in_a_port_key_still_finds_our_port() -> None:
-    fields = {"f:spec": {"f:ports": {'k:{"port":80,"protocol":"TCP"}': {"f:targetPort": {}, "f:port": {}}}}}
+    fields: dict[str, Any] = {
+        "f:spec": {"f:ports": {'k:{"port":80,"protocol":"TCP"}': {"f:targetPort": {}, "f:port": {}}}}
+    }
     obj = workload(entry("kubectl-edit", fields, "Update"), spec=APPLIED["spec"])
     obj["metadata"]["labels"] = {"a": "b"}
     managers, paths = owners_of_changes(obj, APPLIED)
@@ -114,7 +116,7 @@ def test_a_defaulted_protocol_in_a_port_key_still_finds_our_port() -> None:
 
 
 def test_the_newest_writer_of_the_spec_is_named_and_we_are_not() -> None:
-    spec = {"f:spec": {"f:paused": {}}}
+    spec: dict[str, Any] = {"f:spec": {"f:paused": {}}}
     obj = workload(
         entry("kubectl-create", spec, "Update", time="2026-01-01T00:00:00Z"),
         entry("argocd-controller", spec, time="2026-03-01T00:00:00Z"),
@@ -135,7 +137,7 @@ def test_paths_are_written_as_people_write_them() -> None:
 
 
 def test_what_was_kept_of_managed_fields_answers_the_same_and_is_bounded() -> None:
-    fields = {"f:data": {f"f:k{number}": {} for number in range(PATHS_MAX * 3)}}
+    fields: dict[str, Any] = {"f:data": {f"f:k{number}": {} for number in range(PATHS_MAX * 3)}}
     obj = workload(entry("stackledger", IMAGE), entry("other", fields, "Update"))
     kept = {"metadata": {"name": "x"}, OWNERSHIP_KEY: read_ownership(obj)}
     assert owned_digest(kept) == owned_digest(obj)

@@ -40,6 +40,15 @@ class Seen:
     path: str
     headers: dict[str, str]
     body: bytes
+    #: Port of the connection at the client's end.
+    connection: int = 0
+
+
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that hang up are what these tests are about."""
 
 
 class FaultServer:
@@ -60,13 +69,14 @@ class FaultServer:
 
             def _answer(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
-                seen = Seen(self.command, self.path, dict(self.headers.items()), self.rfile.read(length))
+                seen = Seen(
+                    self.command, self.path, dict(self.headers.items()), self.rfile.read(length), self.client_address[1]
+                )
                 outer.answer(self, seen)
 
             do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _answer  # noqa: N815  http.server's own names
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
+        self.http = _QuietServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
         self._thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
