@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,20 @@ def test_what_runs_in_a_cluster_is_what_was_tested() -> None:
         return set(re.findall(r"^\S+==\S+", (tidy.ROOT / "requirements" / name).read_text(), re.MULTILINE))
 
     assert pins("runtime.txt") | pins("build.txt") <= pins("dev.txt")
+
+
+def test_what_the_product_imports_is_what_it_declares() -> None:
+    project = tomllib.loads((tidy.ROOT / "pyproject.toml").read_text())["project"]
+    declared = {normalised(re.split(r"[\[<>=]", wanted)[0]) for wanted in project["dependencies"]}
+    imported = {name for path in tidy.python_files(*tidy.PACKAGES) for name in tidy.third_party_imports(read(path))}
+    providers = packages_distributions()
+    distributions = {normalised(owner) for name in imported for owner in providers.get(name, [name])}
+    # pydantic-core is one half of pydantic and pinned by it.
+    assert distributions - {"pydantic-core"} == declared
+
+
+def normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def test_no_tracked_file_names_a_path_of_somebodys_machine() -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,9 +60,8 @@ def vague_names(path: Path, source: str) -> list[str]:
 def _names(path: Path, source: str) -> Iterator[str]:
     yield from (part.removesuffix(".py") for part in path.parts)
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if not node.name.startswith("_"):
-                yield node.name
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
+            yield node.name
 
 
 def lacks_docstring(path: Path, source: str) -> bool:
@@ -79,3 +79,15 @@ def unexplained_silence(source: str) -> list[int]:
         for number, line in enumerate(source.splitlines(), 1)
         if (match := silenced.search(line)) and not re.search(r"[a-z]{3,}", match["reason"])
     ]
+
+
+def third_party_imports(source: str) -> set[str]:
+    """Top-level names imported from neither the standard library nor this tree."""
+    ours = {*PACKAGES, "benchmarks", "tests", *sys.stdlib_module_names}
+    imported: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            imported.add(node.module)
+    return {name.partition(".")[0] for name in imported} - ours
