@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from components.registry import COMPONENTS
 from eventstore.vocabulary import ComponentName
 from projections.state import ComponentState, PlatformState
-from reconciler.core.conditions import Condition, conditions, ready_components
+from reconciler.core.conditions import MESSAGE_LENGTH_MAX, Condition, conditions, ready_components
 from reconciler.core.progress import wanted_components
 
 
@@ -27,6 +28,7 @@ def status(state: PlatformState, head_hash: str = "") -> dict[str, Any]:
         "components": [
             _component(name, component) for name in wanted if (component := state.components.get(name)) is not None
         ],
+        "endpoints": [{"name": name.value, "url": _url(state, name)} for name in wanted],
         "ledger": {"streamId": state.stream_id, "sequence": state.version, "headHash": head_hash},
         "history": [
             _without_empty(
@@ -35,6 +37,7 @@ def status(state: PlatformState, head_hash: str = "") -> dict[str, Any]:
                     "from": transition.from_phase.value if transition.from_phase else "",
                     "to": transition.to_phase.value,
                     "reason": transition.reason,
+                    "message": transition.message[:MESSAGE_LENGTH_MAX],
                     "time": instant(transition.at),
                 }
             )
@@ -43,9 +46,15 @@ def status(state: PlatformState, head_hash: str = "") -> dict[str, Any]:
     }
     if state.known_good is not None:
         good = state.known_good
-        document["lastKnownGood"] = {"sequence": good.sequence, "specHash": good.spec.digest}
+        document["lastKnownGood"] = {
+            "sequence": good.sequence,
+            "specHash": good.spec.digest,
+            "generation": good.spec.generation,
+        }
     if state.retry.attempt or state.retry.due_at:
         document["retry"] = _retry(state)
+    if state.unknown_fields:
+        document["unknownFields"] = [path[:512] for path in state.unknown_fields[:32]]
     if state.retry_token:
         document["lastHandledRetryAt"] = state.retry_token
     return document
@@ -77,19 +86,29 @@ def _component(name: ComponentName, component: ComponentState) -> dict[str, Any]
             "phase": component.phase.value,
             "desiredVersion": component.desired_version,
             "runningVersion": component.running_version,
-            "ready": f"{component.ready_replicas}/{component.desired_replicas}",
+            "readyReplicas": component.ready_replicas,
+            "desiredReplicas": component.desired_replicas,
             "reason": component.reason,
-            "message": component.message,
+            "message": component.message[:MESSAGE_LENGTH_MAX],
             "since": instant(component.phase_since),
         }
     )
 
 
+def _url(state: PlatformState, name: ComponentName) -> str:
+    """Where pods of the cluster reach the component's first port, the one people and datasources use."""
+    return f"http://{state.name}-{name}.{state.namespace}.svc:{COMPONENTS[name].facts.ports[0].number}"
+
+
 def _retry(state: PlatformState) -> dict[str, Any]:
-    due = instant(state.retry.due_at) if state.retry.due_at else ""
-    return _without_empty({"attempt": state.retry.attempt, "max": state.policy.retries_max, "nextAttemptTime": due}) | {
-        "attempt": state.retry.attempt
-    }
+    return _without_empty(
+        {
+            "attempt": state.retry.attempt,
+            "max": state.policy.retries_max,
+            "nextAttemptTime": instant(state.retry.due_at) if state.retry.due_at else "",
+            "category": state.retry.category.value if state.retry.category else "",
+        }
+    )
 
 
 def _without_empty(document: dict[str, Any]) -> dict[str, Any]:

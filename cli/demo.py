@@ -1,0 +1,292 @@
+"""`stackledger demo`: an emulated cluster, the operator and a ledger in one process, and what happens, line by line."""
+
+import os
+import secrets
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from api.crd import build_crd
+from cli.failures import EXIT_FINDING, EXIT_OK, CommandError
+from cli.invocation import LEDGER_FILE
+from cli.output import note, write_line
+from cli.product import product_version
+from eventstore import events as e
+from eventstore.codec import decode
+from eventstore.envelope import RecordedEvent
+from eventstore.log import EventLog
+from eventstore.opening import open_log
+from eventstore.vocabulary import Phase
+from reconciler.app import Operator
+from reconciler.settings import load
+from reconciler.shell.api_configuration import load_configuration
+from reconciler.shell.api_transport import ApiTransport
+from reconciler.shell.cluster import KubernetesObject
+from reconciler.shell.kubernetes_cluster import KubernetesCluster
+from reconciler.shell.logs import configure_logging
+from reconciler.shell.resources import PLATFORM
+from sandbox.assembly import Sandbox
+from sandbox.kubeconfig import write_kubeconfig
+from sandbox.model import Write
+from sandbox.server import SandboxServer
+
+READY_SECONDS_MAX = 120.0
+#: Minutes of a real cluster in seconds of a demo.
+DEMO_SETTINGS: dict[str, Any] = {
+    "tick_seconds": 0.2,
+    "stability_seconds": 0.5,
+    "problem_grace_seconds": 2,
+    "health_grace_seconds": 3,
+    "retry_initial_seconds": 2,
+    "prerequisite_poll_seconds": 2,
+    "slow_probe_seconds": 30,
+    "resync_seconds": 60,
+    "lease_ttl_seconds": 3,
+    "lease_renew_seconds": 1,
+    "shutdown_seconds": 5,
+    "metrics_bind": "",
+    "health_bind": "",
+    "log_level": "warning",
+}
+_USER = "kubectl"
+
+
+class Demo:
+    """Everything that runs in a demo, and the platform it is about."""
+
+    def __init__(self, state_dir: Path | None) -> None:
+        self.kept = state_dir is not None
+        self.state_dir = state_dir.absolute() if state_dir else Path(tempfile.mkdtemp(prefix="stackledger-demo-"))
+        self.state_dir.mkdir(parents=True, exist_ok=True)
+        self.kubeconfig = self.state_dir / "kubeconfig"
+        self.example: KubernetesObject = yaml.safe_load(example_file().read_text())
+        self.namespace, self.name = self.example["metadata"]["namespace"], self.example["metadata"]["name"]
+        self.server = SandboxServer(sandbox=Sandbox(state_dir=self.state_dir))
+        self.log: EventLog | None = None
+        self._operator: Operator | None = None
+        self._transport: ApiTransport | None = None
+        self._stopping = threading.Event()
+        self._teller: threading.Thread | None = None
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the cluster, the ledger and the operator, and begin to tell what happens."""
+        self.server.start()
+        write_kubeconfig(self.kubeconfig, self.server.url, namespace=self.namespace)
+        self._prepare_cluster()
+        self._say(f"emulated Kubernetes API  {self.server.url}")
+        dsn = f"sqlite:///{self.state_dir / LEDGER_FILE}"
+        self.log = open_log(dsn, create=True)
+        head = self.log.head_position()
+        self._say(f"ledger  {self.state_dir / LEDGER_FILE}  ({f'goes on after {head} events' if head else 'new'})")
+        settings = load(
+            {"dsn": dsn, "kubeconfig": str(self.kubeconfig), "hmac_key_file": str(self._hmac_key_file())}
+            | DEMO_SETTINGS,
+            {},
+        )
+        configure_logging("console", settings.log_level)
+        self._operator = Operator(settings, open_log(dsn), settings.hmac_key() or b"", product_version())
+        self._operator.start()
+        self._say("operator  started")
+        self._teller = threading.Thread(target=self._tell, args=(head,), name="teller", daemon=True)
+        self._teller.start()
+
+    def stop(self) -> None:
+        """Stop everything; the state directory stays if somebody asked for it."""
+        if self._operator is not None:
+            self._operator.stop()
+        self._stopping.set()
+        if self._teller is not None:
+            self._teller.join(2)
+        if self._transport is not None:
+            self._transport.close()
+        self.server.stop()
+        if self.log is not None:
+            self.log.close()
+
+    # -- the platform ----------------------------------------------------------------------------------------------
+
+    @property
+    def cluster(self) -> KubernetesCluster:
+        """The API server, as a user of it sees it."""
+        if self._transport is None:
+            self._transport = ApiTransport(
+                lambda: load_configuration(str(self.kubeconfig)), monotonic=time.monotonic, user_agent=_USER
+            )
+        return KubernetesCluster(self._transport)
+
+    def apply(self, platform: KubernetesObject) -> None:
+        """What `kubectl apply --server-side` does."""
+        self.cluster.apply(PLATFORM, self.namespace, platform, manager=_USER)
+
+    def platform(self) -> KubernetesObject | None:
+        """The resource as it is now."""
+        return self.cluster.get(PLATFORM, self.namespace, self.name)
+
+    def phase(self) -> str:
+        """`.status.phase`; "" before the first, and when there is no platform."""
+        found = self.platform()
+        return str((found.get("status") or {}).get("phase", "")) if found else ""
+
+    def is_ready(self) -> bool:
+        """Ready, and for the spec as it is now."""
+        found = self.platform()
+        status = (found or {}).get("status") or {}
+        generation = (found or {"metadata": {}})["metadata"].get("generation")
+        ready = any(
+            condition["type"] == "Ready"
+            and condition["status"] == "True"
+            and condition["observedGeneration"] == generation
+            for condition in status.get("conditions", ())
+        )
+        return ready and status.get("phase") == Phase.READY
+
+    def wait(self, what: str, met: Callable[[], bool], seconds: float = READY_SECONDS_MAX) -> None:
+        """Wait until it is so.
+
+        Raises:
+            CommandError: it took too long.
+        """
+        deadline = time.monotonic() + seconds
+        while not met():
+            if self._stopping.wait(0.1) or time.monotonic() > deadline:
+                found = (self.platform() or {}).get("status") or {}
+                raise CommandError(
+                    f"{self.namespace}/{self.name} is not {what} after {seconds:.0f} s",
+                    str(found.get("conditions", "")),
+                    f"stackledger history {self.name} --all --state-dir {self.state_dir}",
+                    exit_code=EXIT_FINDING,
+                )
+
+    # -- parts -----------------------------------------------------------------------------------------------------
+
+    def _prepare_cluster(self) -> None:
+        """What an administrator does once: install the CRD, make a namespace."""
+        model = self.server.sandbox.model
+        namespace: KubernetesObject = {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": self.namespace},
+        }
+        crd: KubernetesObject = build_crd()
+        for group, plural, body in (
+            ("apiextensions.k8s.io", "customresourcedefinitions", crd),
+            ("", "namespaces", namespace),
+        ):
+            if model.find(body["apiVersion"], body["kind"], "", body["metadata"]["name"]) is None:
+                kind, served = model.resource(group, "v1", plural)
+                model.create(kind, served, "", body, Write(manager=_USER))
+
+    def _hmac_key_file(self) -> Path:
+        path = self.state_dir / "hmac-key"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(32))
+        return path
+
+    def _tell(self, position: int) -> None:
+        """Print each phase change as the ledger gets it."""
+        assert self.log is not None
+        while not self._stopping.is_set():
+            for recorded in self.log.read_all(position):
+                position = recorded.position
+                line = tell(recorded)
+                if line:
+                    write_line(line)
+                    sys.stdout.flush()
+            self.log.wait_for_append(position, 0.2)
+
+    def _say(self, text: str) -> None:
+        write_line(f"✓ {text}")
+        sys.stdout.flush()
+
+
+def tell(recorded: RecordedEvent) -> str:
+    """One line about an event, in the form of `stackledger history`; "" for what a spectator need not see."""
+    event = decode(recorded)
+    at = recorded.occurred_at.strftime("%H:%M:%S")
+    if isinstance(event, e.PhaseChanged):
+        came_from = event.from_phase or "—"
+        return f"{at} {recorded.version:>4}  {came_from:<10} → {event.to_phase:<10}  {event.reason}: {event.message}"
+    if isinstance(event, e.ComponentPhaseChanged) and event.from_phase is not None:
+        arrow = f"{event.from_phase:<10} → {event.to_phase:<10}"
+        return f"{at} {recorded.version:>4}    {event.component:<12} {arrow}  {event.version}  {event.message}".rstrip()
+    if isinstance(event, e.RetryScheduled):
+        return f"{at} {recorded.version:>4}    retry {event.attempt} is due at {event.due_at:%H:%M:%S}"
+    if isinstance(event, e.DeletionRequested):
+        return f"{at} {recorded.version:>4}  deletion was asked for"
+    if isinstance(event, e.FinalizerReleased):
+        return f"{at} {recorded.version:>4}  finalizer released: nothing is left"
+    return ""
+
+
+def example_file() -> Path:
+    """The platform of the demo; a checkout has it under examples/, an installed package beside this module."""
+    here = Path(__file__).parent
+    packaged = here / "full.yaml"
+    return packaged if packaged.exists() else here.parent / "examples" / "full.yaml"
+
+
+def demo(*, state_dir: Path | None, tour: bool, leave: bool) -> int:
+    """Run the demo; the exit code. `leave`: stop once it is Ready, or the tour is over."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: _interrupt(stop))
+    began = time.monotonic()
+    show = Demo(state_dir)
+    try:
+        show.start()
+        if show.platform() is None:
+            show.apply(show.example)
+            write_line(f"$ kubectl apply --server-side -f {example_file().name}")
+        show.wait("Ready", lambda: stop.is_set() or show.is_ready())
+        if stop.is_set():
+            return EXIT_OK
+        write_line(f"{show.namespace}/{show.name} is Ready after {time.monotonic() - began:.1f} s")
+        if tour:
+            from cli.tour import walk
+
+            return walk(show)
+        if not leave:
+            _invite(show)
+            stop.wait()
+    finally:
+        show.stop()
+    if not leave:
+        note(f"stopped; the ledger is kept: stackledger history {show.name} --state-dir {show.state_dir}")
+    return EXIT_OK
+
+
+def _interrupt(stop: threading.Event) -> None:
+    if stop.is_set():
+        os._exit(130)
+    stop.set()
+
+
+def _invite(show: Demo) -> None:
+    where = f"--state-dir {show.state_dir}"
+    loki = f'{{"namespace":"{show.namespace}","workload":"{show.name}-loki"}}'
+    write_line(
+        f"""
+Try, in another terminal:
+  export KUBECONFIG={show.kubeconfig}
+  kubectl get obsp -A                                       kubectl describe obsp {show.name}
+  kubectl edit obsp {show.name}                                  # grafana.version: 13.2.2 is an upgrade
+  curl -d '{loki}' {show.server.url}/sandbox/break         # and /sandbox/repair
+  stackledger status {show.name} {where}
+  stackledger history {show.name} {where}
+  stackledger show {show.name} --at -1m {where}
+  stackledger explain-why {show.name} {where}
+  stackledger replay {show.name} {where}
+  stackledger verify --all {where}
+Ctrl-C stops; the directory is kept."""
+    )
+    sys.stdout.flush()
