@@ -19,6 +19,7 @@ Key = tuple[str, str, str]
 #: (namespace, platform name); the name is "" for an object that concerns the whole namespace.
 PlatformKey = tuple[str, str]
 
+WATCHED_KINDS = frozenset(watched.resource.kind for watched in WATCHED)
 #: Deletions remembered, so that a late apply response does not bring a deleted object back to life.
 TOMBSTONES_MAX = 10_000
 
@@ -37,7 +38,7 @@ class ObjectCache:
     Objects are slimmed (`reconciler.shell.slimming`) and shared between threads: read them, never change them.
     """
 
-    def __init__(self, kinds: Iterable[str] = tuple(watched.resource.kind for watched in WATCHED)) -> None:
+    def __init__(self, kinds: Iterable[str] = WATCHED_KINDS) -> None:
         """`kinds` are those that watches keep up to date; others (Secrets) are never kept: they would grow old."""
         self._kinds = frozenset(kinds)
         self._lock = threading.Lock()
