@@ -8,7 +8,8 @@ from urllib.parse import unquote
 from eventstore.errors import StoreConfigurationError
 
 _EXAMPLES = "use sqlite:///path/ledger.db, postgresql://user@host/database or memory://"
-_PASSWORD_IN_AUTHORITY = re.compile(r"(?<=://)([^:@/?#]*):[^@]*@")
+#: Up to the last `@`: a password may hold one, and hiding too much does no harm.
+_PASSWORD_IN_AUTHORITY = re.compile(r"(?<=://)([^:@/?#]*):.*@")
 _PASSWORD_PARAMETER = re.compile(r"(?i)\b((?:ssl)?password)=[^&\s]*")
 
 

@@ -3,6 +3,8 @@
 Connect directly or through a pooler in session mode: transaction pooling loses the settings made here.
 """
 
+import re
+
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
@@ -26,6 +28,14 @@ _DEFAULTS: dict[str, str | int] = {
     "keepalives_interval": 3,
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
+}
+
+_PLAUSIBLE = {
+    "host": re.compile(r"[^@]*"),
+    "hostaddr": re.compile(r"[^@]*"),
+    "port": re.compile(r"[0-9,]*"),
+    "dbname": re.compile(r"[^@]*"),
+    "user": re.compile(r"[^/?#]*"),
 }
 
 _SETTINGS = """
@@ -127,11 +137,14 @@ def _parameters(target: str) -> dict[str, str | int]:
     try:
         given = conninfo_to_dict(target)
     except psycopg.Error:
-        # libpq quotes the part it does not understand, which may be the password: say nothing of it.
+        given = None
+    # libpq quotes the part it does not understand, and takes the rest of a password with an @ or / in it for a host or
+    # a database. Say nothing of either.
+    if given is None or not all(_PLAUSIBLE[key].fullmatch(str(given.get(key) or "")) for key in _PLAUSIBLE):
         raise StoreConfigurationError(
             "the Postgres URL cannot be parsed: use postgresql://user:password@host:5432/database, "
             "with special characters of the password percent-encoded"
-        ) from None
+        )
     parameters = {**_DEFAULTS, **{key: value for key, value in given.items() if value is not None}}
     if "," in str(parameters.get("host", "")):
         # Of several servers only the primary will do: decisions are never taken on a standby.
