@@ -82,8 +82,9 @@ class Settings(BaseModel):
     tick_seconds: float = Field(default=1.0, ge=0.05, le=60)
     #: A tick older than this turns liveness red.
     tick_limit_seconds: float = Field(default=60.0, ge=5, le=3600)
-    #: A watch that is silent for so long is opened again. The API server sends a bookmark about once a minute.
-    watch_stall_seconds: float = Field(default=90.0, ge=5, le=3600)
+    #: A watch that is silent for so long is opened again. The API server sends a bookmark about once a minute. Well
+    #: below `WatchTimes.hang_seconds`, or silence would pass for a hung thread.
+    watch_stall_seconds: float = Field(default=90.0, ge=5, le=120)
     #: All kinds are listed anew this often.
     relist_seconds: float = Field(default=1800.0, ge=60, le=86_400)
     #: After SIGTERM, work in progress may go on for so long.

@@ -24,7 +24,7 @@ def slim(obj: KubernetesObject) -> KubernetesObject:
     """A copy of the object without what is never read; the original is not changed.
 
     managedFields become an `Ownership` (read it with `reconciler.core.ownership`), values in ConfigMaps become digests,
-    Pods keep identity, images and status. Slimming a slimmed object gives the same again.
+    those in Secrets are dropped, Pods keep identity, images and status. Slimming a slimmed object gives the same again.
     """
     if obj.get("kind") == "Pod":
         return _slim_pod(obj)
@@ -36,7 +36,9 @@ def slim(obj: KubernetesObject) -> KubernetesObject:
         metadata["annotations"] = {key: value for key, value in annotations.items() if key != _LAST_APPLIED}
     for key in ("data", "binaryData", "stringData"):
         if isinstance(obj.get(key), dict):
-            slimmed[key] = {name: _digest(value) for name, value in obj[key].items()}
+            # Not even a hash of a Secret's value: a weak password can be guessed from it.
+            keep = _nothing if obj.get("kind") == "Secret" else _digest
+            slimmed[key] = {name: keep(value) for name, value in obj[key].items()}
     return slimmed
 
 
@@ -70,3 +72,7 @@ def _digest(value: Any) -> str:
     if text.startswith("sha256:") and len(text) == 71:
         return text
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _nothing(_value: Any) -> str:
+    return ""

@@ -131,6 +131,9 @@ class Watcher:
         self.active_at, self.problem = self._monotonic(), ""
         self.synced.set()
         self._observer.watch_relisted(self.kind, reason)
+        if reason == "error":
+            # A change may have reached the cache and nobody else: then it is no news any more, and still unseen.
+            changed |= set(self._cache.platforms(self._namespace))
         for platform in sorted(changed):
             self._notify(platform)
 
@@ -180,15 +183,17 @@ def _is_older(version: str, than: str) -> bool:
     return version.isdigit() and than.isdigit() and int(version) < int(than)
 
 
-#: Thread restarts of one watcher after which the process is no longer trusted to mend itself.
+#: Thread restarts of one watcher within an hour after which the process is no longer trusted to mend itself.
 RESTARTS_MAX = 5
+RESTARTS_SECONDS = 3600.0
 
 
 class _Thread(msgspec.Struct):
     watcher: Watcher
     thread: threading.Thread
     stop: threading.Event
-    restarts: int = 0
+    #: Monotonic times of the restarts within the last hour.
+    restarted_at: tuple[float, ...] = ()
 
 
 class WatchSet:
@@ -260,9 +265,9 @@ class WatchSet:
     def healthy(self) -> list[str]:
         """Why the process should be restarted: threads that died or hung too often. Empty: it should not."""
         return [
-            f"watch of {slot.watcher.name} died {slot.restarts} times"
+            f"watch of {slot.watcher.name} died {len(slot.restarted_at)} times within an hour"
             for slot in self._slots
-            if slot.restarts > RESTARTS_MAX
+            if len(self._recent(slot.restarted_at)) > RESTARTS_MAX
         ]
 
     def problems(self) -> list[str]:
@@ -275,12 +280,16 @@ class WatchSet:
                 found.append(f"{watcher.name}: {watcher.problem}")
         return found
 
-    def _begin(self, watcher: Watcher, restarts: int = 0) -> _Thread:
+    def _recent(self, times: tuple[float, ...]) -> tuple[float, ...]:
+        since = self._monotonic() - RESTARTS_SECONDS
+        return tuple(time for time in times if time > since)
+
+    def _begin(self, watcher: Watcher, restarted_at: tuple[float, ...] = ()) -> _Thread:
         stop = threading.Event()
         watcher.active_at = self._monotonic()
         thread = threading.Thread(target=watcher.run, args=(stop,), name=f"watch-{watcher.name}", daemon=True)
         thread.start()
-        return _Thread(watcher, thread, stop, restarts)
+        return _Thread(watcher, thread, stop, restarted_at)
 
     def _supervise(self) -> None:
         while not self._stop.wait(self._supervise_seconds):
@@ -291,4 +300,5 @@ class WatchSet:
                 slot.stop.set()
                 logger.error("watch_thread_replaced", kind=slot.watcher.kind, alive=slot.thread.is_alive())
                 self._observer.watch_thread_restarted(slot.watcher.kind)
-                self._slots[place] = self._begin(slot.watcher, slot.restarts + 1)
+                restarted_at = (*self._recent(slot.restarted_at), self._monotonic())
+                self._slots[place] = self._begin(slot.watcher, restarted_at)

@@ -122,7 +122,7 @@ def test_a_forgotten_object_is_only_forgotten_under_its_own_uid() -> None:
     assert version(cache) is None
 
 
-def test_a_secret_is_never_kept() -> None:
+def test_a_secret_is_not_kept_unless_asked_for_and_then_without_values() -> None:
     cache = ObjectCache()
     secret = {
         "apiVersion": "v1",
@@ -132,6 +132,11 @@ def test_a_secret_is_never_kept() -> None:
     }
     assert not cache.remember(SECRET, secret)
     assert cache.get(SECRET, "obs", "s") is None
+    asked = ObjectCache(["Secret"])
+    assert asked.remember(SECRET, secret)
+    kept = asked.get(SECRET, "obs", "s")
+    assert kept is not None
+    assert kept["data"] == {"password": ""}
 
 
 def test_what_is_kept_is_slim_and_the_original_untouched() -> None:

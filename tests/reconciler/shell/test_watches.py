@@ -233,6 +233,25 @@ def test_a_surprise_in_the_cluster_port_is_survived_and_listed_over() -> None:
     assert it.observer.relisted[-1] == ("Deployment", "error")
 
 
+def test_a_wake_up_that_failed_is_made_up_for() -> None:
+    it = Setup()
+    it.cache.remember(PLATFORM, thing("prod", 1, PLATFORM))
+    it.cluster.lists = [page(10)]
+    it.cluster.watches = [events(("ADDED", thing("a", 11))), events()]
+    fail = [True]
+
+    def on_change(namespace: str, name: str) -> None:
+        if fail.pop() if fail else False:
+            raise RuntimeError("the queue is in a bad mood")
+        it.changes.append((namespace, name))
+
+    it.watcher._on_change = on_change
+    it.step()
+    assert it.changes == []
+    it.step()
+    assert ("obs", "prod") in it.changes
+
+
 def test_everything_is_listed_anew_now_and_then() -> None:
     it = Setup(relist_seconds=100)
     it.cluster.lists = [page(10)]
