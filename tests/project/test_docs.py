@@ -104,3 +104,32 @@ def test_a_decision_says_why_what_and_what_follows(page: Path) -> None:
     assert re.match(rf"# {int(page.name[:4])}\. \S", text)
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
     assert re.search(r"^Status: (accepted|replaced by \[.+\])$", text, re.MULTILINE)
+
+
+def test_every_reason_that_is_documented_is_one_the_code_gives() -> None:
+    text = (ROOT / "docs/state-machine.md").read_text()
+    conditions = text.split("\n## Conditions\n")[1].split("\n## Metrics\n")[0]
+    documented = set(re.findall(r"(?:True|False|Unknown)/([A-Z]\w+)", conditions))
+    documented |= {
+        word
+        for row in re.findall(r"^\| .+? \| (.+) \|$", conditions.split("\n## Reasons\n")[1], re.MULTILINE)
+        for word in re.findall(r"\b[A-Z]\w+", row)
+    }
+    documented |= set(re.findall(r"`([A-Z]\w+)`", conditions.split("A *cause* is")[1].split("\n## ")[0]))
+    sources = "".join(
+        path.read_text() for folder in ("reconciler", "components") for path in (ROOT / folder).rglob("*.py")
+    )
+    given = set(re.findall(r"\"([A-Z]\w+)\"", sources)) | {f"{kind}Missing" for kind in ("Secret", "ConfigMap")}
+    assert len(documented) > 25
+    assert documented - given == set()
+
+
+def test_the_documented_metrics_have_the_documented_labels() -> None:
+    section = (ROOT / "docs/state-machine.md").read_text().split("\n## Metrics\n")[1]
+    rows = re.findall(r"^\| `(observability_platform_\w+)` \| \w+[^|]* \| (.*?) ?\|$", section, re.MULTILINE)
+    assert len(rows) == 4
+    source = (ROOT / "reconciler/shell/metrics.py").read_text()
+    for name, labels in rows:
+        call = re.search(rf'"{name}",\s*"[^"]*"(?:,\s*\[(.*?)\])?', source, re.DOTALL)
+        assert call, name
+        assert re.findall(r'"(\w+)"', call[1] or "") == re.findall(r"`(\w+)`", labels), name
