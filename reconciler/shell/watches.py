@@ -122,6 +122,9 @@ class Watcher:
             return
         rewound = _is_older(page.resource_version, self._version)
         changed = self._cache.replace(self.kind, self._namespace, page, rewound=rewound)
+        if reason == "error":
+            # A change may have reached the cache and nobody else: then it is no news any more, and still unseen.
+            changed |= set(self._cache.platforms(self._namespace))
         self._version, self._listed_at, self._list_reason = page.resource_version, self._monotonic(), ""
         if rewound:
             logger.warning("cluster_history_rewound", kind=self.kind, namespace=self._namespace)
@@ -131,9 +134,6 @@ class Watcher:
         self.active_at, self.problem = self._monotonic(), ""
         self.synced.set()
         self._observer.watch_relisted(self.kind, reason)
-        if reason == "error":
-            # A change may have reached the cache and nobody else: then it is no news any more, and still unseen.
-            changed |= set(self._cache.platforms(self._namespace))
         for platform in sorted(changed):
             self._notify(platform)
 

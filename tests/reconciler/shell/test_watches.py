@@ -236,7 +236,7 @@ def test_a_surprise_in_the_cluster_port_is_survived_and_listed_over() -> None:
 def test_a_wake_up_that_failed_is_made_up_for() -> None:
     it = Setup()
     it.cache.remember(PLATFORM, thing("prod", 1, PLATFORM))
-    it.cluster.lists = [page(10)]
+    it.cluster.lists = [page(10), page(12, thing("a", 11))]
     it.cluster.watches = [events(("ADDED", thing("a", 11))), events()]
     fail = [True]
 
