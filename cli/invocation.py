@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, NamedTuple, ParamSpec
+from urllib.parse import quote
 
 import typer
 
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 ENVIRONMENT_DSN = "STACKLEDGER_DSN"
 ENVIRONMENT_DSN_FILE = "STACKLEDGER_DSN_FILE"
+ENVIRONMENT_STATE_DIR = "STACKLEDGER_STATE_DIR"
 LEDGER_FILE = "ledger.db"
 _WAYS = (
-    "--dsn URL, --dsn-file FILE, --state-dir DIR (its ledger.db), --bundle FILE, or the environment variable "
-    f"{ENVIRONMENT_DSN} or {ENVIRONMENT_DSN_FILE}"
+    "--dsn URL, --dsn-file FILE, --state-dir DIR (its ledger.db), --bundle FILE, or one of the environment variables "
+    f"{ENVIRONMENT_DSN}, {ENVIRONMENT_DSN_FILE} or {ENVIRONMENT_STATE_DIR}"
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The platform; NAMESPACE/NAME works too.")]
@@ -60,15 +62,21 @@ class LedgerOptions(NamedTuple):
                 "this needs a database, not a bundle", next_step=f"give {_WAYS.replace(', --bundle FILE', '')}"
             )
         if self.state_dir is not None:
-            return f"sqlite:///{self.state_dir.absolute() / LEDGER_FILE}"
+            return _sqlite_in(self.state_dir)
         if self.dsn_file is not None:
             return _read_dsn(self.dsn_file)
         dsn = (self.dsn if self.dsn is not None else os.environ.get(ENVIRONMENT_DSN, "")).strip()
         if not dsn and self.dsn is None and os.environ.get(ENVIRONMENT_DSN_FILE):
             return _read_dsn(Path(os.environ[ENVIRONMENT_DSN_FILE]))
+        if not dsn and self.dsn is None and os.environ.get(ENVIRONMENT_STATE_DIR):
+            return _sqlite_in(Path(os.environ[ENVIRONMENT_STATE_DIR]))
         if not dsn:
             raise CommandError("no ledger was named", next_step=f"give {_WAYS}")
         return dsn
+
+
+def _sqlite_in(directory: Path) -> str:
+    return f"sqlite:///{quote(str(directory.absolute() / LEDGER_FILE))}"
 
 
 def _read_dsn(path: Path) -> str:

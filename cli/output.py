@@ -141,7 +141,8 @@ def _write_fitted(columns: list[Column], cells: list[list[str]], *, headers: boo
         )
     for row in cells:
         table.add_row(*(Text(row[index], style=_STYLES.get(row[index], "")) for index in kept))
-    console = Console(file=sys.stdout, width=width, no_color=not colour, highlight=False, soft_wrap=False)
+    # Without a colour system there are no escapes at all, not even for bold.
+    console = Console(file=sys.stdout, width=width, color_system="auto" if colour else None, highlight=False)
     console.print(table)
 
 
