@@ -1,13 +1,15 @@
 """Evaluation of CEL validation rules: the part of the language, and of Kubernetes' libraries, that CRDs use.
 
-Known: operators, ternary, `in`, has, size, all, exists, exists_one, filter, map, string functions, matches, conversions,
-lists (`isSorted`, `sum`, `min`, `max`, `indexOf`), quantities, `isURL`/`url`, optional fields (`?.`, `orValue`).
+Known: operators, ternary, `in`, has, size, all, exists, exists_one, filter, map, string functions, matches,
+conversions, lists (`isSorted`, `sum`, `min`, `max`, `indexOf`), quantities, `isURL`/`url`, optional fields (`?.`,
+`orValue`).
 Not known: dates, IP and CIDR libraries, `format.named`, authorizer. A rule that uses them raises CelUnsupportedError.
 """
 
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -341,7 +343,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
         else next((at for at, item in enumerate(value) if equal(item, part)), -1)
     ),
     "lastIndexOf": lambda value, part: value.rfind(part),
-    "isSorted": lambda value: all(left <= right for left, right in zip(value, value[1:], strict=False)),
+    "isSorted": lambda value: all(left <= right for left, right in pairwise(value)),
     "sum": sum,
     "min": min,
     "max": max,

@@ -48,6 +48,9 @@ def options_of(body: Any, query: dict[str, str]) -> Options:
     )
 
 
+_PLAIN = Options()
+
+
 class Deleted(NamedTuple):
     """What a deletion came to."""
 
@@ -56,7 +59,7 @@ class Deleted(NamedTuple):
     gone: bool
 
 
-def delete(model: ClusterModel, kind: Kind, namespace: str, name: str, options: Options = Options()) -> Deleted:
+def delete(model: ClusterModel, kind: Kind, namespace: str, name: str, options: Options = _PLAIN) -> Deleted:
     """Delete an object, or mark it for deletion.
 
     Raises:

@@ -16,7 +16,18 @@ FieldSet = frozenset[Path]
 EMPTY: FieldSet = frozenset()
 #: Fields that no manager owns.
 _UNOWNED_METADATA = frozenset(
-    ["name", "namespace", "creationTimestamp", "selfLink", "uid", "generation", "managedFields", "resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds"]
+    [
+        "name",
+        "namespace",
+        "creationTimestamp",
+        "selfLink",
+        "uid",
+        "generation",
+        "managedFields",
+        "resourceVersion",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+    ]
 )
 
 

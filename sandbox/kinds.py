@@ -7,7 +7,16 @@ from sandbox.schemas import OPEN_SCHEMA, Schema, builtin_schemas
 
 #: Kinds whose `.metadata.generation` counts changes of the spec.
 _GENERATION_KINDS = frozenset(
-    ["Deployment", "ReplicaSet", "StatefulSet", "Ingress", "NetworkPolicy", "PodDisruptionBudget", "Job", "CustomResourceDefinition"]
+    [
+        "Deployment",
+        "ReplicaSet",
+        "StatefulSet",
+        "Ingress",
+        "NetworkPolicy",
+        "PodDisruptionBudget",
+        "Job",
+        "CustomResourceDefinition",
+    ]
 )
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
@@ -122,11 +131,14 @@ def _builtin(
     )
 
 
-_EVENT_FIELDS = tuple(
-    f"{prefix}.{field}"
-    for prefix in ("involvedObject", "regarding")
-    for field in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
-) + ("reason", "type", "source", "reportingComponent", "reportingController")
+_EVENT_FIELDS = (
+    *(
+        f"{prefix}.{field}"
+        for prefix in ("involvedObject", "regarding")
+        for field in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+    ),
+    *("reason", "type", "source", "reportingComponent", "reportingController"),
+)
 
 _ALL = ("all",)
 

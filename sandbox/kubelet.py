@@ -211,29 +211,33 @@ class Kubelet:
         return f"10.244.{self._address // 250 % 250}.{self._address % 250 + 1}"
 
 
+_VOLUME_SOURCES = (("configmaps", "configMap", "name"), ("secrets", "secret", "secretName"))
+_ENV_SOURCES = (("configmaps", "configMapKeyRef"), ("secrets", "secretKeyRef"))
+_ENV_FROM_SOURCES = (("configmaps", "configMapRef"), ("secrets", "secretRef"))
+
+
 def _sources(pod: Object) -> list[tuple[str, str, str, bool]]:
     """Referenced ConfigMaps and Secrets: (plural, name, key, is it mounted); optional ones are left out."""
-    found: list[tuple[str, str, str, bool]] = []
+    found: list[tuple[str, str, str, bool, Object]] = []
     for volume in dig(pod, "spec", "volumes", default=[]):
-        parts = [volume, *dig(volume, "projected", "sources", default=[])]
-        for part in parts:
-            for plural, source, field in (("configmaps", "configMap", "name"), ("secrets", "secret", "secretName")):
+        for part in (volume, *dig(volume, "projected", "sources", default=[])):
+            for plural, source, field in _VOLUME_SOURCES:
                 reference = part.get(source) or {}
-                name = reference.get(field) or reference.get("name")
-                if name and not reference.get("optional"):
-                    found.append((plural, name, "", True))
+                found.append((plural, reference.get(field) or reference.get("name") or "", "", True, reference))
     for container in dig(pod, "spec", "containers", default=[]):
         for entry in container.get("env") or []:
-            for plural, source in (("configmaps", "configMapKeyRef"), ("secrets", "secretKeyRef")):
-                reference = dig(entry, "valueFrom", source)
-                if reference and not reference.get("optional"):
-                    found.append((plural, reference["name"], reference.get("key", ""), False))
+            for plural, source in _ENV_SOURCES:
+                reference = dig(entry, "valueFrom", source, default={})
+                found.append((plural, reference.get("name", ""), reference.get("key", ""), False, reference))
         for entry in container.get("envFrom") or []:
-            for plural, source in (("configmaps", "configMapRef"), ("secrets", "secretRef")):
-                reference = entry.get(source)
-                if reference and not reference.get("optional"):
-                    found.append((plural, reference["name"], "", False))
-    return found
+            for plural, source in _ENV_FROM_SOURCES:
+                reference = entry.get(source) or {}
+                found.append((plural, reference.get("name", ""), "", False, reference))
+    return [
+        (plural, name, key, mounted)
+        for plural, name, key, mounted, reference in found
+        if name and not reference.get("optional")
+    ]
 
 
 def _container_status(container: Object, old: Object, now: datetime, ready: bool, waiting: Verdict | None) -> Object:

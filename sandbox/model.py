@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sandbox import customkinds, eventkinds, ownership, patching, quota, writing
+from sandbox import claims, customkinds, eventkinds, ownership, patching, quota, writing
 from sandbox.errors import (
     StatusError,
     already_exists,
@@ -26,6 +26,7 @@ from sandbox.errors import (
 )
 from sandbox.kinds import CRD_KEY, NAMESPACE_KEY, GroupKind, Kind, Registry, Version
 from sandbox.ownership import ManagerKey
+from sandbox.parts import applied_part, carried_over, core_fields, is_finished, storage_key
 from sandbox.selectors import Predicate, everything, field_selector, label_selector
 from sandbox.store import Store
 from sandbox.structural import typed_error
@@ -119,7 +120,7 @@ class ClusterModel:
     def predicate(self, kind: Kind, labels: str, fields: str) -> Predicate:
         """What a request selects."""
         known = ("metadata.name", "metadata.namespace", *kind.selectable)
-        by_label, by_field = label_selector(labels), field_selector(_core_fields(kind, fields), known.__contains__)
+        by_label, by_field = label_selector(labels), field_selector(core_fields(kind, fields), known.__contains__)
         if by_label is everything:
             return by_field
         return lambda item: by_label(item) and by_field(item)
@@ -196,11 +197,10 @@ class ClusterModel:
                 spec["clusterIP"] = f"10.96.{self._service_count // 250}.{self._service_count % 250 + 1}"
             spec.setdefault("clusterIPs", [spec["clusterIP"]])
             item.setdefault("status", {"loadBalancer": {}})
-        elif kind.kind == "PersistentVolumeClaim" and "storageClassName" not in item["spec"]:
-            for found in self.store.items(GroupKind("storage.k8s.io", "storageclasses")):
-                notes = dig(found, "metadata", "annotations", default={})
-                if notes.get("storageclass.kubernetes.io/is-default-class") == "true":
-                    item["spec"]["storageClassName"] = found["metadata"]["name"]
+        elif kind.key == claims.CLAIMS and "storageClassName" not in item["spec"]:
+            name = claims.default_class(self.store)
+            if name:
+                item["spec"]["storageClassName"] = name
 
     def replace(
         self, kind: Kind, version: Version, namespace: str, name: str, body: Any, write: Write, subresource: str = ""
@@ -279,7 +279,7 @@ class ClusterModel:
         if fault:
             where = f"{namespace}/{name}; {kind.api_version(version.name)}, Kind={kind.kind}"
             raise StatusError(500, "", f"failed to create typed patch object ({where}): {fault}")
-        config = self._stored(kind, _applied_part(kind, config, subresource))
+        config = self._stored(kind, applied_part(kind, config, subresource))
         config.pop("stringData", None) if kind.kind != "Secret" else None
         with self.store.lock:
             before = self.store.get(storage_key(kind), (namespace, name))
@@ -302,8 +302,8 @@ class ClusterModel:
             raise not_found(kind.plural, kind.group, name)
         if config["metadata"].get("uid"):
             text = (
-                f'Operation cannot be fulfilled on {kind.key} "{name}": uid mismatch: the provided object specified uid '
-                f"{config['metadata']['uid']}, and no existing object was found"
+                f'Operation cannot be fulfilled on {kind.key} "{name}": uid mismatch: the provided object specified '
+                f"uid {config['metadata']['uid']}, and no existing object was found"
             )
             raise StatusError(409, "Conflict", text)
         writer = self._writer(write, kind, "Apply", subresource)
@@ -330,7 +330,7 @@ class ClusterModel:
         self._check_revision(kind, before, item)
         if subresource and subresource not in kind.subresources:
             raise method_not_allowed()
-        after = writing.completed(kind, _carried_over(kind, before, item, subresource))
+        after = writing.completed(kind, carried_over(kind, before, item, subresource))
         meta, old = after["metadata"], before["metadata"]
         for key in ("name", "namespace", *writing.SERVER_METADATA, "generateName"):
             if key in old:
@@ -348,6 +348,7 @@ class ClusterModel:
         if writing.same_but_for_bookkeeping(before, after):
             return before
         if kind.namespaced:
+            claims.admit_growth(self.store, kind, before, after)
             quota.admit(self.store, self.registry.all(), kind, after, before)
         return self._commit(kind, before, after, write)
 
@@ -390,48 +391,3 @@ class ClusterModel:
             self.registry.add(customkinds.kind_of(after))
         elif before is not None:
             self.registry.drop(customkinds.key_of(before))
-
-
-def storage_key(kind: Kind) -> GroupKind:
-    """Where the objects of a kind are kept."""
-    return eventkinds.CORE_EVENTS if kind.key == eventkinds.NEW_EVENTS else kind.key
-
-
-def is_finished(kind: Kind, item: Object) -> bool:
-    """Whether nothing holds an object that is being deleted: no finalizer, no grace, no content."""
-    meta = item["metadata"]
-    if meta.get("finalizers") or meta.get("deletionGracePeriodSeconds"):
-        return False
-    return not (kind.key == NAMESPACE_KEY and dig(item, "spec", "finalizers"))
-
-
-def _core_fields(kind: Kind, fields: str) -> str:
-    """Events are stored in the words of the core kind."""
-    return fields.replace("regarding.", "involvedObject.") if kind.key == eventkinds.NEW_EVENTS else fields
-
-
-def _applied_part(kind: Kind, config: Object, subresource: str) -> Object:
-    """What of an apply counts: all but the status, or the status alone."""
-    if subresource == "status":
-        return {key: value for key, value in config.items() if key in ("apiVersion", "kind", "metadata", "status")} | {
-            "metadata": {
-                key: value
-                for key, value in config["metadata"].items()
-                if key in ("name", "namespace", "uid", "resourceVersion")
-            }
-        }
-    if kind.has_status:
-        return {key: value for key, value in config.items() if key != "status"}
-    return config
-
-
-def _carried_over(kind: Kind, before: Object, item: Object, subresource: str) -> Object:
-    """The parts a request may write, on top of what is stored."""
-    if subresource == "status":
-        kept = {**before, "metadata": {**before["metadata"]}}
-        kept.pop("status", None)
-        return {**kept, "status": item["status"]} if "status" in item else kept
-    if kind.has_status:
-        kept = {key: value for key, value in item.items() if key != "status"}
-        return {**kept, "status": before["status"]} if "status" in before else kept
-    return dict(item)

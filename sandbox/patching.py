@@ -72,7 +72,7 @@ def _pointer(text: str) -> list[str]:
     return [part.replace("~1", "/").replace("~0", "~") for part in text[1:].split("/")]
 
 
-def _index(container: list[Any], key: str, limit: int) -> int:
+def _index(key: str, limit: int) -> int:
     try:
         index = int(key)
     except ValueError:
@@ -87,7 +87,7 @@ def _read(document: Any, path: list[str]) -> Any:
         if isinstance(document, dict) and key in document:
             document = document[key]
         elif isinstance(document, list):
-            document = document[_index(document, key, len(document))]
+            document = document[_index(key, len(document))]
         else:
             raise _unfit(f"unable to find path {'/'.join(path)}: missing value")
     return document
@@ -101,11 +101,11 @@ def _put(document: Any, path: list[str], value: Any, *, insert: bool) -> Any:
         container[key] = value
     elif isinstance(container, list):
         if not insert:
-            container[_index(container, key, len(container))] = value
+            container[_index(key, len(container))] = value
         elif key == "-":
             container.append(value)
         else:
-            container.insert(_index(container, key, len(container) + 1), value)
+            container.insert(_index(key, len(container) + 1), value)
     else:
         raise _unfit(f"add operation does not apply: doc is missing path: /{'/'.join(path)}")
     return document
@@ -116,7 +116,7 @@ def _take(document: Any, path: list[str]) -> Any:
     if isinstance(container, dict) and key in container:
         del container[key]
     elif isinstance(container, list):
-        del container[_index(container, key, len(container))]
+        del container[_index(key, len(container))]
     else:
         raise _unfit(f"remove operation does not apply: doc is missing path: /{'/'.join(path)}")
     return document
@@ -133,23 +133,25 @@ def strategic_merge_patch(value: Any, patch: Any, schema: Schema | None) -> Any:
     if "$retainKeys" in patch:
         merged = {key: part for key, part in merged.items() if key in patch["$retainKeys"]}
     for key, part in patch.items():
-        if key.startswith("$deleteFromPrimitiveList/"):
-            field = key.split("/", 1)[1]
+        directive, _, field = key.partition("/")
+        if directive == "$deleteFromPrimitiveList":
             merged[field] = [item for item in merged.get(field) or [] if item not in part]
-        elif key.startswith("$"):
-            continue
-        elif part is None:
-            merged.pop(key, None)
-        elif isinstance(part, list):
-            merged[key] = _merge_list(merged.get(key), part, resolve(field_schema(schema, key)))
-        else:
-            merged[key] = strategic_merge_patch(merged.get(key), part, field_schema(schema, key))
+        elif not key.startswith("$"):
+            _merge_field(merged, key, part, field_schema(schema, key))
     for key, order in patch.items():
-        if key.startswith("$setElementOrder/"):
-            field = key.split("/", 1)[1]
-            if isinstance(merged.get(field), list):
-                merged[field] = _ordered(merged[field], order, resolve(field_schema(schema, field)))
+        directive, _, field = key.partition("/")
+        if directive == "$setElementOrder" and isinstance(merged.get(field), list):
+            merged[field] = _ordered(merged[field], order, resolve(field_schema(schema, field)))
     return merged
+
+
+def _merge_field(merged: Object, key: str, part: Any, schema: Schema | None) -> None:
+    if part is None:
+        merged.pop(key, None)
+    elif isinstance(part, list):
+        merged[key] = _merge_list(merged.get(key), part, resolve(schema))
+    else:
+        merged[key] = strategic_merge_patch(merged.get(key), part, schema)
 
 
 def _merge_list(live: Any, patch: list[Any], schema: Schema) -> list[Any]:

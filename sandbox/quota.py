@@ -26,22 +26,24 @@ def usage_of(kind: Kind, item: Object) -> Amounts:
     if (kind.group, kind.plural) in _COUNTED:
         used[kind.plural] = Decimal(1)
     if kind.kind == "Pod":
-        if dig(item, "status", "phase") in ("Succeeded", "Failed"):
-            return {}
-        for container in dig(item, "spec", "containers", default=[]):
-            for part in ("requests", "limits"):
-                for name, value in dig(container, "resources", part, default={}).items():
-                    _add(used, f"{part}.{name}", value)
-        for name in ("cpu", "memory", "ephemeral-storage"):
-            if f"requests.{name}" in used:
-                used[name] = used[f"requests.{name}"]
+        return {} if dig(item, "status", "phase") in ("Succeeded", "Failed") else used | _pod_amounts(item)
     if kind.kind == "PersistentVolumeClaim":
-        size = dig(item, "spec", "resources", "requests", "storage")
-        if size is not None:
-            _add(used, "requests.storage", size)
-            class_name = dig(item, "spec", "storageClassName")
-            if class_name:
-                _add(used, f"{class_name}.storageclass.storage.k8s.io/requests.storage", size)
+        size = dig(item, "spec", "resources", "requests", "storage", default="0")
+        class_name = dig(item, "spec", "storageClassName", default="")
+        _add(used, "requests.storage", size)
+        _add(used, f"{class_name}.storageclass.storage.k8s.io/requests.storage", size)
+    return used
+
+
+def _pod_amounts(pod: Object) -> Amounts:
+    used: Amounts = {}
+    for container in dig(pod, "spec", "containers", default=[]):
+        for part in ("requests", "limits"):
+            for name, value in dig(container, "resources", part, default={}).items():
+                _add(used, f"{part}.{name}", value)
+    for name in ("cpu", "memory", "ephemeral-storage"):
+        if f"requests.{name}" in used:
+            used[name] = used[f"requests.{name}"]
     return used
 
 
@@ -102,7 +104,8 @@ def _admit_one(store: Store, kinds: list[Kind], kind: Kind, item: Object, before
         return ",".join(f"{name}={show_quantity(amounts[name], hard[name])}" for name in over)
 
     limited = ",".join(f"{name}={hard[name]}" for name in over)
-    text = f"exceeded quota: {quota['metadata']['name']}, requested: {listed(asked)}, used: {listed(used)}, limited: {limited}"
+    name = quota["metadata"]["name"]
+    text = f"exceeded quota: {name}, requested: {listed(asked)}, used: {listed(used)}, limited: {limited}"
     raise _refusal(kind, item, text)
 
 

@@ -88,6 +88,8 @@ def quantity(value: Any) -> Decimal:
 
 def show_quantity(value: Decimal, like: str) -> str:
     """The number with the suffix that a quantity of the same resource was written with, where it stays whole."""
+    if not value:
+        return "0"
     suffix = like[len(like.rstrip("numkMGTPEi")) :]
     for candidate in (suffix, "Mi", "Ki", "", "m") if suffix.endswith("i") else (suffix, "", "m"):
         scaled = value / _SUFFIXES[candidate]

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from sandbox.errors import StatusError, too_old
 from sandbox.kinds import Kind
-from sandbox.model import ClusterModel, storage_key
+from sandbox.model import ClusterModel
+from sandbox.parts import storage_key
 from sandbox.store import Change
 from sandbox.values import Object
 
@@ -16,7 +17,7 @@ _TICK_SECONDS = 0.5
 class Seen(NamedTuple):
     """An event of a watch: `ADDED`, `MODIFIED`, `DELETED` or `BOOKMARK` with the stored object."""
 
-    type: str
+    type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
     item: Object
 
 

@@ -3,13 +3,16 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sandbox import controllers, garbage
+from sandbox import garbage
+from sandbox.deployments import reconcile_deployment
 from sandbox.kinds import GroupKind, Kind
 from sandbox.kubelet import Kubelet
 from sandbox.model import ClusterModel, Write
 from sandbox.quota import QUOTAS, hard_limits, used_in
 from sandbox.recorder import record_event
+from sandbox.statefulsets import reconcile_stateful_set
 from sandbox.values import Object, dig, equal, quantity, show_quantity
+from sandbox.workloads import reconcile_replica_set
 
 _PASSES_MAX = 50
 _CORE_OBJECTS: tuple[tuple[str, str, Object], ...] = (
@@ -123,11 +126,11 @@ class World:
         self._service_accounts()
         self._claims()
         for item in self.items("apps", "deployments"):
-            controllers.reconcile_deployment(self, item, now)
+            reconcile_deployment(self, item, now)
         for item in self.items("apps", "replicasets"):
-            controllers.reconcile_replica_set(self, item)
+            reconcile_replica_set(self, item)
         for item in self.items("apps", "statefulsets"):
-            controllers.reconcile_stateful_set(self, item)
+            reconcile_stateful_set(self, item)
         self.kubelet.step(now)
         self._budgets()
         self._quotas()

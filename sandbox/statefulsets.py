@@ -1,0 +1,140 @@
+"""StatefulSets: pods with names of their own, one after the other, and the claims they keep."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sandbox.errors import StatusError
+from sandbox.kinds import Kind
+from sandbox.values import Object, clone, dig
+from sandbox.workloads import (
+    PODS,
+    WRITE,
+    create_pod,
+    delete_pod,
+    is_leaving,
+    is_ready,
+    owned,
+    owner_reference,
+    template_hash,
+)
+
+if TYPE_CHECKING:
+    from sandbox.world import World
+
+
+def reconcile_stateful_set(world: "World", item: Object) -> None:
+    """Pods with names of their own, one after the other, and the claims they keep."""
+    pods = {pod["metadata"]["name"]: pod for pod in owned(world, item, PODS)}
+    name = item["metadata"]["name"]
+    update = f"{name}-{template_hash(dig(item, 'spec', 'template'))}"
+    if not is_leaving(item):
+        _stateful_step(world, item, pods, update)
+        pods = {pod["metadata"]["name"]: pod for pod in owned(world, item, PODS)}
+    world.write_status(world.kind("apps", "statefulsets"), item, _stateful_status(item, list(pods.values()), update))
+
+
+def _stateful_step(world: "World", item: Object, pods: dict[str, Object], update: str) -> None:
+    """One pass: fill gaps, then shrink, then roll, each only if nothing before it is under way."""
+    name, wanted = item["metadata"]["name"], dig(item, "spec", "replicas", default=1)
+    ordered = dig(item, "spec", "podManagementPolicy", default="OrderedReady") == "OrderedReady"
+    for at in range(wanted):
+        pod = pods.get(f"{name}-{at}")
+        if pod is None and not _create_ordinal(world, item, at, update):
+            world.wake_at(world.model.now() + timedelta(seconds=1))
+            return
+        if ordered and (pod is None or is_leaving(pod) or not is_ready(pod)):
+            # As in a cluster, a pod that never gets ready stops everything, a roll back included: delete it by hand.
+            return
+    surplus = sorted((pod for pod in pods.values() if _ordinal(pod) >= wanted), key=_ordinal, reverse=True)
+    for pod in surplus:
+        if not is_leaving(pod):
+            delete_pod(world, item, pod, "statefulset-controller")
+        if ordered:
+            return
+    if dig(item, "spec", "updateStrategy", "type") != "OnDelete":
+        _roll(world, item, pods, update)
+
+
+def _roll(world: "World", item: Object, pods: dict[str, Object], update: str) -> None:
+    """Replace the highest pod of an older revision, once those above it are ready."""
+    name, wanted = item["metadata"]["name"], dig(item, "spec", "replicas", default=1)
+    partition = dig(item, "spec", "updateStrategy", "rollingUpdate", "partition", default=0)
+    for at in range(wanted - 1, partition - 1, -1):
+        pod = pods.get(f"{name}-{at}")
+        if pod is None or is_leaving(pod):
+            return
+        if pod["metadata"]["labels"].get("controller-revision-hash") != update:
+            delete_pod(world, item, pod, "statefulset-controller")
+            return
+        if not is_ready(pod):
+            return
+
+
+def _ordinal(pod: Object) -> int:
+    return int(pod["metadata"]["name"].rsplit("-", 1)[1])
+
+
+def _create_ordinal(world: "World", item: Object, at: int, update: str) -> bool:
+    spec = clone(dig(item, "spec", "template", "spec", default={}))
+    name = f"{item['metadata']['name']}-{at}"
+    volumes = []
+    for template in dig(item, "spec", "volumeClaimTemplates", default=[]):
+        claim = f"{template['metadata']['name']}-{name}"
+        if not _ensure_claim(world, item, template, claim):
+            return False
+        volumes.append({"name": template["metadata"]["name"], "persistentVolumeClaim": {"claimName": claim}})
+    if volumes:
+        spec["volumes"] = [*volumes, *(spec.get("volumes") or [])]
+    spec["hostname"], spec["subdomain"] = name, dig(item, "spec", "serviceName", default="")
+    labels = {
+        "statefulset.kubernetes.io/pod-name": name,
+        "apps.kubernetes.io/pod-index": str(at),
+        "controller-revision-hash": update,
+    }
+    return create_pod(world, item, name, labels, spec, "statefulset-controller")
+
+
+def _ensure_claim(world: "World", item: Object, template: Object, name: str) -> bool:
+    kind: Kind = world.kind("", "persistentvolumeclaims")
+    namespace = item["metadata"]["namespace"]
+    found = world.model.store.get(kind.key, (namespace, name))
+    if found is not None:
+        return not is_leaving(found)
+    labels = {**template["metadata"].get("labels", {}), **dig(item, "spec", "selector", "matchLabels", default={})}
+    meta: Object = {"name": name, "labels": labels}
+    if dig(item, "spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted") == "Delete":
+        meta["ownerReferences"] = [owner_reference(item)]
+    try:
+        world.model.create(
+            kind, kind.versions[0], namespace, {"metadata": meta, "spec": clone(template["spec"])}, WRITE
+        )
+    except StatusError as error:
+        text = f"create Claim {name} in StatefulSet {item['metadata']['name']} failed error: {error.message}"
+        world.event(item, "Warning", "FailedCreate", text, "statefulset-controller")
+        return False
+    return True
+
+
+def _stateful_status(item: Object, pods: list[Object], update: str) -> Object:
+    wanted = dig(item, "spec", "replicas", default=1)
+    updated = [pod for pod in pods if pod["metadata"]["labels"].get("controller-revision-hash") == update]
+    current = dig(item, "status", "currentRevision") or update
+    done = len(updated) == len(pods) == wanted and all(map(is_ready, pods))
+    ready = sum(map(is_ready, pods))
+    if done:
+        current = update
+    status: Object = {
+        "observedGeneration": item["metadata"].get("generation", 1),
+        "replicas": len(pods),
+        "availableReplicas": ready,
+        "currentRevision": current,
+        "updateRevision": update,
+        "collisionCount": 0,
+    }
+    counts = {
+        "readyReplicas": ready,
+        "updatedReplicas": len(updated),
+        "currentReplicas": sum(pod["metadata"]["labels"].get("controller-revision-hash") == current for pod in pods),
+    }
+    status.update({field: value for field, value in counts.items() if value})
+    return status
