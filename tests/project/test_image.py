@@ -67,6 +67,7 @@ def test_the_wheel_holds_every_package_and_nothing_else(wheel: zipfile.ZipFile) 
     folders = {name.split("/")[0] for name in wheel.namelist() if ".dist-info/" not in name}
     assert folders == set(PACKAGES)
     assert not [name for name in wheel.namelist() if name.endswith((".pyc", ".db"))]
+    assert {"cli/full.yaml", "migrations/env.py", "sandbox/builtin_schemas.json"} <= set(wheel.namelist())
 
 
 def test_the_build_context_is_what_the_wheel_is_made_of() -> None:
