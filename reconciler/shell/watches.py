@@ -107,6 +107,9 @@ class Watcher:
             self._list_reason = "expired"
             return self._pause("")
         except ClusterError as error:
+            if stop.is_set():
+                # It was interrupted so that it ends.
+                return 0.0
             self._note(error)
             return self._pause(f"{error.reason}: {error.message}", error.retry_after_seconds)
         except Exception as error:  # a bug here must not end the watch; the thread above it would only start it again

@@ -271,7 +271,10 @@ def test_all_watches_see_creation_change_and_deletion_and_survive_expiry_and_end
     eventually(lambda: seen.get(CONFIG_MAP, "obs", "prod-loki") is None)
     eventually(lambda: watches.problems() == [])
     assert watches.healthy() == []
+    interruptions = metrics.render().count(b'reason="error"')
     watches.stop()
+    assert watches.problems() == [], "being stopped is no problem"
+    assert metrics.render().count(b'reason="error"') == interruptions
     # Connections of the server end a little later than our threads.
     eventually(lambda: threading.active_count() <= before + 2)
 
