@@ -52,11 +52,6 @@ def shorten(text: str, limit: int = TEXT_LIMIT) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def redact_quoted(text: str) -> str:
-    """The text with everything inside quotes gone, for objects whose every value may be a secret."""
-    return re.sub(r"\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|`[^`]*`?", REDACTED, text)
-
-
 def is_sensitive_key(key: str) -> bool:
     """Whether a value under this key (of a log line, a mapping) must not be shown."""
     return key not in HARMLESS_KEYS and SENSITIVE_KEY.search(key) is not None
