@@ -151,18 +151,18 @@ def _origins(
     states: list[tuple[RecordedEvent | None, PlatformState]], before: Flat, after: Flat, sections: Sequence[str]
 ) -> dict[str, tuple[int, str]]:
     """Path -> (sequence, hand) of the event that gave it the value it has at the end."""
-    paths = {path for path, _, _ in _differing(before, after)}
+    wanted = {path for path, _, _ in _differing(before, after)}
     origins: dict[str, tuple[int, str]] = {}
-    last = before
-    for recorded, state in states[1:]:
-        if recorded is None:
-            continue
-        flat = flatten(state, sections)
-        for path in paths:
-            was, now = last.get(path, _ABSENT), flat.get(path, _ABSENT)
-            if type(was) is not type(now) or was != now:
-                origins[path] = (recorded.version, _hand(recorded))
-        last = flat
+    later = after
+    # Backwards: most changes are near the end, and once all are found the rest need not be looked at.
+    for (recorded, _), (_, state) in zip(reversed(states[1:]), reversed(states[:-1]), strict=True):
+        if not wanted or recorded is None:
+            break
+        earlier = flatten(state, sections)
+        found = {path for path, _, _ in _differing(earlier, later)} & wanted
+        origins.update((path, (recorded.version, _hand(recorded))) for path in found)
+        wanted -= found
+        later = earlier
     return origins
 
 

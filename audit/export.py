@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from audit.bundle import Bundle, BundleHeader, bundle_lines, event_line, stream_header
+from audit.bundle import Bundle, BundleHeader, stream_header
+from audit.bundle_file import bundle_lines, event_line
 from audit.history import Row, RowBuilder
 from audit.source import LedgerSource, StreamInfo
 from audit.verification import referenced_digests

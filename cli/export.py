@@ -39,7 +39,7 @@ def export(
       stackledger verify --bundle prod.slb
       stackledger export prod --format csv -f - | column -s, -t
     """
-    from audit.bundle import write_atomically
+    from audit.bundle_file import write_atomically
     from audit.export import ExportFormat, export_lines, make_bundle
     from eventstore.schema_version import newest_revision
 

@@ -1,5 +1,6 @@
 """`stackledger history`: what happened to a platform, in order."""
 
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -75,6 +76,7 @@ def history(
         rows = rows[-limit:] if limit else rows
         _print(run, form, stream, rows[::-1] if reverse else rows, every)
         if follow:
+            sys.stdout.flush()
             _follow(run, form, source, stream, builder, wanted, every[-1].sequence if every else 0)
     return 0
 
@@ -164,3 +166,4 @@ def _follow(
         else:
             for row in rows:
                 write_json_line(row)
+        sys.stdout.flush()

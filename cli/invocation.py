@@ -99,7 +99,7 @@ class Invocation(NamedTuple):
 
     def open(self) -> "LedgerSource":
         """The ledger or the bundle, for reading."""
-        from audit.bundle import read_bundle
+        from audit.bundle_file import read_bundle
         from audit.source import LedgerSource
 
         given = self.ledger

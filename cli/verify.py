@@ -48,7 +48,7 @@ def verify(
       stackledger verify --all --anchor heads.jsonl
     """
     from audit.anchors import anchor_lines, read_anchors
-    from audit.bundle import write_atomically
+    from audit.bundle_file import write_atomically
     from audit.verification import verify_stream
 
     form = run.only(Format.TABLE, Format.WIDE, Format.JSON, Format.YAML)

@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from audit.bundle import Bundle, read_bundle, write_atomically
+from audit.bundle import Bundle
+from audit.bundle_file import read_bundle, write_atomically
 from audit.errors import BundleError
 from audit.export import ExportFormat, export_lines, make_bundle
 from audit.source import LedgerSource

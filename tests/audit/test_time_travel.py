@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from audit.errors import NotFoundError, PointError
 from audit.time_travel import (
@@ -154,3 +156,11 @@ def test_a_replica_with_a_slow_clock_does_not_hide_what_was_recorded_before(even
     late = msgspec.structs.replace(events[21], occurred_at=at("08:00:00"))
     skewed = [*events[:21], late, *events[22:]]
     assert version_at(skewed, AtTime(at("10:18:00"))) == 22
+
+
+@given(st.text(max_size=40) | st.from_regex(r"[-0-9:TZhmsd. ago+]{1,25}", fullmatch=True))
+def test_any_text_is_a_point_or_is_refused(text: str) -> None:
+    try:
+        parse_point(text, NOW)
+    except PointError:
+        return

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from audit.bundle import write_atomically
+from audit.bundle_file import write_atomically
 from audit.export import ExportFormat, export_lines, make_bundle
 from audit.source import LedgerSource
 from cli.main import execute

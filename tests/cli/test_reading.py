@@ -1,15 +1,20 @@
 """What the reading commands print, over a recorded platform whose hashes are the same every time."""
 
 import json
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 
+from eventstore import events as e
 from eventstore.log import EventLog
 from eventstore.memory import InMemoryEventLog
 from eventstore.opening import open_log
+from projections.state import PlatformState
 from tests.audit.recording import LAB, PROD, Recorder, observed, phase, record_prod, record_small
 from tests.cli.conftest import Command, squeezed
 
@@ -259,4 +264,36 @@ def test_the_recorded_platform_is_the_same_every_time() -> None:
     first, second = InMemoryEventLog(), InMemoryEventLog()
     record_prod(first)
     record_prod(second)
-    assert [e.payload for e in first.read_stream(PROD)] == [e.payload for e in second.read_stream(PROD)]
+    assert [event.payload for event in first.read_stream(PROD)] == [ev.payload for ev in second.read_stream(PROD)]
+
+
+def test_following_prints_what_is_appended_meanwhile(state_dir: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "cli",
+        "history",
+        "prod",
+        "--all",
+        "-w",
+        "-o",
+        "jsonl",
+        "--state-dir",
+        str(state_dir),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as follower:
+        assert follower.stdout is not None
+        try:
+            first = [json.loads(follower.stdout.readline())["sequence"] for _ in range(26)]
+            log = open_log(f"sqlite:///{state_dir / 'ledger.db'}")
+            stored = log.load_state(PROD)
+            assert stored is not None
+            again = Recorder(log, PROD, keep_state=False)
+            again.state = msgspec.json.decode(stored.record.state, type=PlatformState)
+            again.record("11:00:00", e.Paused())
+            log.close()
+            assert json.loads(follower.stdout.readline())["type"] == "Paused"
+        finally:
+            follower.send_signal(signal.SIGINT)
+    assert first == list(range(1, 27))
+    assert follower.returncode == 130
