@@ -2,17 +2,17 @@
 
 import pytest
 
+from tests.fixtures.kubectl import kubectl_binary
 from tests.project import kustomize
-from tests.project.real_kubectl import kubectl_path
 
 
 @pytest.fixture(scope="session")
 def base() -> list[kustomize.KubernetesObject]:
     """deploy/base, rendered."""
-    return kustomize.render(kubectl_path(), "deploy/base")
+    return kustomize.render(kubectl_binary(), "deploy/base")
 
 
 @pytest.fixture(scope="session")
 def kind_overlay() -> list[kustomize.KubernetesObject]:
     """deploy/kind, rendered."""
-    return kustomize.render(kubectl_path(), "deploy/kind")
+    return kustomize.render(kubectl_binary(), "deploy/kind")
