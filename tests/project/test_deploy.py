@@ -1,12 +1,17 @@
 """What `kubectl apply -k deploy/...` sends is valid, locked down, and asks for no more than it needs."""
 
 import re
+from base64 import b64decode
 from typing import Any
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
+import typer
 import yaml
 
+from cli.main import app
+from reconciler.settings import HMAC_KEY_BYTES_MIN, load
 from reconciler.shell import resources
 from reconciler.shell.cluster import Resource
 from tests.project.kustomize import KubernetesObject, of_kind, pod_templates
@@ -214,3 +219,53 @@ def test_no_manifest_names_a_registry() -> None:
         for image in re.findall(r"^\s*(?:- )?image: (\S+)", path.read_text(), re.MULTILINE)
     ]
     assert sorted(set(images)) == ["postgres:18", "stackledger"]
+
+
+# -- what the manifests say to the program ---------------------------------------------------------------------------
+
+
+def test_the_operator_understands_its_environment(base: list[KubernetesObject]) -> None:
+    pod = pod_templates(base)["Deployment/stackledger"]
+    (container,) = pod["containers"]
+    settings = load({}, {variable["name"]: variable["value"] for variable in container["env"]})
+    mounted = {
+        f"{mount['mountPath']}/{item['path']}"
+        for mount in container["volumeMounts"]
+        for volume in pod["volumes"]
+        if volume["name"] == mount["name"] and "secret" in volume
+        for item in volume["secret"]["items"]
+    }
+    assert {str(settings.dsn_file), str(settings.hmac_key_file)} == mounted
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert settings.metrics_bind == f":{ports['metrics']}"
+    assert settings.health_bind == f":{ports['health']}"
+    assert settings.shutdown_seconds < pod["terminationGracePeriodSeconds"]
+
+
+def test_every_container_of_ours_is_given_a_command_that_exists(objects: list[KubernetesObject]) -> None:
+    for name, pod in pod_templates(objects).items():
+        for container in pod["containers"]:
+            if container["image"].startswith("stackledger"):
+                command, words = typer.main.get_command(app), list(container["args"])
+                while words and words[0] in getattr(command, "commands", {}):
+                    command = command.commands[words.pop(0)]  # type: ignore[attr-defined]  # checked the line before
+                options = {option for parameter in command.params for option in parameter.opts}
+                assert {word for word in words if word.startswith("--")} <= options, name
+                assert not hasattr(command, "commands"), f"{name}: {container['args']} names no command"
+
+
+def test_the_migration_gives_rights_to_the_role_that_the_operator_logs_in_as(base: list[KubernetesObject]) -> None:
+    (container,) = pod_templates(base)["Job/stackledger-migrate"]["containers"]
+    role = container["args"][container["args"].index("--app-role") + 1]
+    example = yaml.safe_load((ROOT / "deploy/examples/database-secret.yaml").read_text())["stringData"]
+    assert urlsplit(example["uri"]).username == role
+    assert urlsplit(example["owner-uri"]).username not in {role, None}
+
+
+def test_the_dev_overlay_does_not_take_rights_from_the_one_role_it_has(kind_overlay: list[KubernetesObject]) -> None:
+    (container,) = pod_templates(kind_overlay)["Job/stackledger-migrate"]["containers"]
+    assert "--app-role" not in container["args"]
+    (secret,) = [item for item in of_kind(kind_overlay, "Secret") if item["metadata"]["name"] == "stackledger-database"]
+    urls = {key: b64decode(value).decode() for key, value in secret["data"].items()}
+    assert urls["uri"] == urls["owner-uri"]
+    assert len(urls["hmac-key"]) >= HMAC_KEY_BYTES_MIN
