@@ -27,7 +27,7 @@ from reconciler.shell.clock import SystemClock
 from reconciler.shell.cluster import ClusterError
 from reconciler.shell.dependencies import Dependencies
 from reconciler.shell.executor import Executor
-from reconciler.shell.health_server import HealthServer, heartbeat_check, metrics_pages, probe_pages
+from reconciler.shell.health_server import HealthServer, Page, heartbeat_check, metrics_pages, probe_pages
 from reconciler.shell.kubernetes_cluster import KubernetesCluster
 from reconciler.shell.leadership import Leadership
 from reconciler.shell.logs import configure_logging
@@ -50,6 +50,8 @@ EXIT_SETTINGS, EXIT_CRD_MISSING, EXIT_SCHEMA = 2, 3, 4
 START_RETRY_SECONDS = 2.0
 PROJECTION_SECONDS = 1.0
 ANNOUNCE_SECONDS = 1.0
+#: A pass that takes longer hangs: every call in it has a deadline of its own.
+WORK_SECONDS_MAX = 600.0
 
 
 class StartError(Exception):
@@ -63,17 +65,21 @@ class StartError(Exception):
 class Operator:
     """One replica: watches, workers, schedule, lease and probes around the pure core."""
 
-    def __init__(self, settings: Settings, log: EventLog, hmac_key: bytes, version: str) -> None:
+    def __init__(self, settings: Settings, log: EventLog, hmac_key: bytes, version: str, *, instance: str = "") -> None:
+        """`instance` names this replica; a restart under the same name gets its lease back at once."""
         self._settings, self._log = settings, log
         clock = self._clock = SystemClock()
-        self._instance = f"{socket.gethostname()}-{os.getpid()}"
+        self._instance = instance or f"{socket.gethostname()}-{os.getpid()}"
         self.metrics = Metrics(version=version)
         self._transport = ApiTransport(
             lambda: load_configuration(str(settings.kubeconfig) if settings.kubeconfig else None, settings.context),
             monotonic=clock.monotonic,
             observe=self.metrics.request,
+            # A connection for each watch, two for each worker, and some for the jobs.
+            pool_size=len(WATCHED) * max(1, len(settings.namespaces)) + 2 * settings.workers + 4,
             user_agent=f"stackledger/{version}",
         )
+        self.metrics.api_host = self._transport.host
         self._cluster = KubernetesCluster(self._transport, stall_seconds=settings.watch_stall_seconds)
         cache = self._cache = ObjectCache([*(watched.resource.kind for watched in WATCHED), SECRET.kind])
         self._queue: WorkQueue[tuple[str, str]] = WorkQueue(clock.monotonic, self.metrics)
@@ -242,14 +248,23 @@ class Operator:
         liveness = {
             "tick": heartbeat_check(self._schedule.age_seconds, self._settings.tick_limit_seconds),
             "watches": lambda: "; ".join(self._watches.healthy()),
+            "workers": self._check_workers,
         }
-        probes = probe_pages(liveness, self._readiness())
-        metrics = metrics_pages(self.metrics.render)
-        for bind, pages in ((self._settings.health_bind, probes), (self._settings.metrics_bind, metrics)):
+        pages: dict[str, dict[str, Callable[[], Page]]] = {}
+        pages.setdefault(self._settings.health_bind, {}).update(probe_pages(liveness, self._readiness()))
+        pages.setdefault(self._settings.metrics_bind, {}).update(metrics_pages(self.metrics.render))
+        for bind, served in pages.items():
             if bind:
-                server = HealthServer(bind, pages)
+                try:
+                    server = HealthServer(bind, served)
+                except OSError as error:
+                    raise StartError(f"cannot listen on {bind}: {error.strerror}", EXIT_SETTINGS) from None
                 server.start()
                 self._servers.append(server)
+
+    def _check_workers(self) -> str:
+        seconds = self._queue.longest_running_seconds()
+        return f"a worker has been busy for {seconds:.0f} s: it hangs" if seconds > WORK_SECONDS_MAX else ""
 
     def _readiness(self) -> dict[str, Callable[[], str]]:
         return {
@@ -269,20 +284,18 @@ class Operator:
     def _wait_for_crd(self) -> None:
         while True:
             try:
-                self._cluster.list_all(PLATFORM, self._settings.namespaces[0] if self._settings.namespaces else None)
+                if self._cluster.serves(PLATFORM):
+                    return
+                message = (
+                    f"the CustomResourceDefinition {PLURAL} is not installed: kubectl apply --server-side "
+                    "-k deploy/crds (or: stackledger crd print | kubectl apply --server-side -f -)"
+                )
+                raise StartError(message, EXIT_CRD_MISSING)
             except ClusterError as error:
-                if error.reason == "ApiMissing":
-                    message = (
-                        f"the CustomResourceDefinition {PLURAL} is not installed: kubectl apply --server-side "
-                        "-k deploy/crds (or: stackledger crd print | kubectl apply --server-side -f -)"
-                    )
-                    raise StartError(message, EXIT_CRD_MISSING) from None
                 if error.category is ErrorCategory.CONFIGURATION:
                     raise StartError(str(error), EXIT_SETTINGS) from None
                 _log.warning("waiting_for_api_server", why=str(error))
                 threading.Event().wait(START_RETRY_SECONDS)
-            else:
-                return
 
 
 def run_operator(settings: Settings, version: str) -> int:

@@ -19,6 +19,7 @@ from eventstore.events import ApplyRequested, Event, Outcome, PlatformObserved
 from eventstore.log import EventLog
 from projections.state import PlatformState
 from reconciler.core.conclude import apply_events, conclude
+from reconciler.core.deadlines import next_due
 from reconciler.core.desired import desired_manifests
 from reconciler.core.observe import observe
 from reconciler.core.plan import open_requests
@@ -167,7 +168,7 @@ class Reconciler:
         self._index(key, known.state)
         if platform is not None and not known.state.closed:
             self._write_status(known, platform)
-        return Result(_poll_after(known.state, unfinished=bool(requests)))
+        return Result(_again_after(known.state, self._clock.now(), unfinished=bool(requests)))
 
     def _fresh(self, key: PlatformKey, platform: KubernetesObject) -> KubernetesObject | None:
         found = self._sight.resource(*key)
@@ -260,13 +261,17 @@ class Reconciler:
             self._open_streams.pop(key, None)
 
 
-def _poll_after(state: PlatformState, *, unfinished: bool) -> float | None:
-    """Seconds until the next look at what no watch tells about."""
-    if unfinished and not state.closed:
+def _again_after(state: PlatformState, now: datetime, *, unfinished: bool) -> float | None:
+    """Seconds until the next look: at a deadline, or at what no watch tells about; None if only a change matters."""
+    if state.closed:
+        return None
+    if unfinished:
         return 0.0
-    if state.missing and not state.closed:
-        return state.policy.prerequisite_poll_seconds
-    return None
+    due = next_due(state, now)
+    waits = [(due - now).total_seconds()] if due is not None else []
+    if state.missing:
+        waits.append(state.policy.prerequisite_poll_seconds)
+    return min(waits, default=None)
 
 
 def _contents(state: PlatformState, events: Iterable[Event]) -> dict[str, bytes]:
