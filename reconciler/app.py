@@ -17,9 +17,10 @@ from eventstore.log import EventLog
 from eventstore.opening import open_log
 from eventstore.vocabulary import PLURAL, ErrorCategory
 from projections.engines import engine_for
+from projections.outbox import Outbox
 from projections.runner import ProjectionRunner
 from reconciler.settings import Settings, SettingsError
-from reconciler.shell.announcer import Announcer
+from reconciler.shell.announcer import OUTBOX, Announcer
 from reconciler.shell.api_configuration import load_configuration
 from reconciler.shell.api_transport import ApiTransport
 from reconciler.shell.cache import ObjectCache
@@ -139,8 +140,7 @@ class Operator:
         engine = engine_for(settings.database_url())
         self._projections = ProjectionRunner(log, engine)
         self._announcer = Announcer(
-            log,
-            engine,
+            Outbox(log, engine, OUTBOX),
             self._cluster,
             lambda stream_id: self._states.load(stream_id).state,
             clock.now,

@@ -8,14 +8,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import Engine
 
 from eventstore.codec import decode
 from eventstore.envelope import RecordedEvent
 from eventstore.errors import CorruptEventError, UnknownEventError
-from eventstore.log import EventLog
 from eventstore.vocabulary import ErrorCategory
-from projections.checkpoints import Checkpoint, advance, ensure_checkpoint, load_checkpoint
+from projections.outbox import Outbox
 from projections.state import PlatformState
 from reconciler.core.announce import announcement, event_object
 from reconciler.shell.cluster import Cluster, ClusterError
@@ -23,10 +21,8 @@ from reconciler.shell.resources import EVENT
 
 _log = structlog.get_logger(__name__)
 
-CHECKPOINT = "kubernetes_events"
-#: Version of what is published; another one does not publish the past again.
-CHECKPOINT_VERSION = 1
-PAGE_SIZE = 200
+#: Key of the outbox's checkpoint.
+OUTBOX = "kubernetes_events"
 #: The API server forgets Events after an hour: older news is history, and that is what the log is for.
 NEWS_AGE_MAX = timedelta(hours=1)
 
@@ -36,14 +32,13 @@ class Announcer:
 
     def __init__(
         self,
-        log: EventLog,
-        engine: Engine,
+        outbox: Outbox,
         cluster: Cluster,
         state_of: Callable[[str], PlatformState],
         now: Callable[[], datetime],
         instance: str,
     ) -> None:
-        self._log, self._engine, self._cluster = log, engine, cluster
+        self._outbox, self._cluster = outbox, cluster
         self._state_of, self._now, self._instance = state_of, now, instance
 
     def publish(self) -> int:
@@ -53,33 +48,11 @@ class Announcer:
             StoreUnavailableError: the log cannot be read.
             ClusterError: the API server cannot be reached; it goes on from there next time.
         """
-        checkpoint = self._checkpoint()
-        page = self._log.read_all(checkpoint.position, PAGE_SIZE)
-        published = 0
-        for recorded in page:
-            published += self._publish(recorded)
+        page = self._outbox.pending()
+        published = sum(self._publish(recorded) for recorded in page)
         if page:
-            self._advance(checkpoint, page[-1])
+            self._outbox.done(page[-1])
         return published
-
-    def _checkpoint(self) -> Checkpoint:
-        with self._engine.connect() as connection:
-            found = load_checkpoint(connection, CHECKPOINT)
-        if found is None:
-            with self._engine.begin() as connection:
-                ensure_checkpoint(connection, CHECKPOINT, CHECKPOINT_VERSION)
-            found = Checkpoint(version=CHECKPOINT_VERSION)
-        return found
-
-    def _advance(self, was: Checkpoint, last: RecordedEvent) -> None:
-        now = Checkpoint(
-            version=CHECKPOINT_VERSION,
-            position=last.position,
-            event_hash=last.hash.hex(),
-            recorded_at=last.recorded_at,
-        )
-        with self._engine.begin() as connection:
-            advance(connection, CHECKPOINT, was, now)
 
     def _publish(self, recorded: RecordedEvent) -> bool:
         if self._now() - recorded.occurred_at > NEWS_AGE_MAX:

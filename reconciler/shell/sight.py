@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from api.parsing import parse_spec
 
 from api.naming import inline_secret_name
+from api.parsing import parse_spec
 from api.redaction import hmac_value, redact
 from components.health import component_observation
 from eventstore.events import ComponentObserved, DependencyObserved, ObjectRef, Policy

@@ -192,7 +192,9 @@ class Stage:
             return False
         conditions = {c["type"]: c for c in (found.get("status") or {}).get("conditions", ())}
         ready = conditions.get("Ready", {})
-        return ready.get("status") == "True" and ready.get("observedGeneration") == found["metadata"]["generation"]
+        return bool(
+            ready.get("status") == "True" and ready.get("observedGeneration") == found["metadata"]["generation"]
+        )
 
     def wait(self, what: str, met: Callable[[], Any], seconds: float = SECONDS_MAX) -> None:
         """Until it is so, or fail and say what is instead."""
