@@ -6,7 +6,7 @@ from typing import Any
 
 from sandbox.cel import CelError, CelUnsupportedError, evaluate
 from sandbox.errors import Cause, invalid_value, required, shown
-from sandbox.fieldset import element_of
+from sandbox.fieldset import element_of, show
 from sandbox.schemas import INT_OR_STRING, PRESERVE, Schema, field_schema, list_keys, list_kind, resolve
 from sandbox.values import clone, compact, equal, quantity
 
@@ -289,7 +289,7 @@ def _typed_list_error(value: list[Any], schema: Schema, path: str) -> str | None
                 keys = ", ".join(f'"{key}"' for key in list_keys(schema))
                 return f"{path}: element {at}: associative list with keys has an element that omits key field {keys}"
             if name in seen:
-                return f"{path}: duplicate entries for key [{name[2:]}]"
+                return f"{path}: duplicate entries for key {show((name,))}"
             seen.add(name)
         text = typed_error(item, schema.get("items"), inner)
         if text:
