@@ -110,6 +110,8 @@ def _headline(state: PlatformState, subject: _Step, component: str) -> str:
     text = f"{who} became {event.to_phase} at seq {subject.version} because of {because}."
     if state.missing and not component:
         text += f" It waits for {', '.join(finding.subject or finding.reason for finding in state.missing)}."
+    if state.deletion_requested_at is not None:
+        text += " It was deleted since." if state.closed else " Its deletion was asked for."
     if state.paused:
         text += " It is paused: nothing is written."
     return text
@@ -248,7 +250,7 @@ def _link(group: Sequence[_Step]) -> Link:
 def _link_text(group: Sequence[_Step]) -> str:
     event = group[0].event
     if isinstance(event, e.PlatformObserved):
-        changed = ", ".join(event.changed_paths) or "created"
+        changed = "created" if event.generation == 1 else ", ".join(event.changed_paths)
         return f"generation {event.generation}: {changed}   manager {event.field_manager}, {USER_UNKNOWN}"
     if isinstance(event, e.PhaseChanged):
         return f"{arrow(event.from_phase, event.to_phase)}  {event.trigger.value}: {event.reason}"
@@ -276,7 +278,7 @@ def _kept_running(state: PlatformState) -> str:
 _FIXES = {
     "ImagePullBackOff": "set spec.components.{component}.version (or image) to a tag that exists",
     "ErrImagePull": "set spec.components.{component}.version (or image) to a tag that exists",
-    "CrashLoopBackOff": "read the log of {subject}: kubectl logs {subject} --previous",
+    "CrashLoopBackOff": "read the log: kubectl logs -n {namespace} {kubectl} --previous",
     "OOMKilled": "raise spec.components.{component}.resources.limits.memory",
     "FailedScheduling": "make room: nodes, requests, node selectors and volumes of {subject}",
     "QuotaExceeded": "raise the quota or lower the requests; it goes on by itself",
@@ -290,7 +292,9 @@ def _fix(state: PlatformState, root: RootCause | None) -> str:
     component = next((name for name, c in state.components.items() if c.problems or c.phase == "Failed"), "NAME")
     known = _FIXES.get(root.reason)
     if known:
-        return known.format(component=component, subject=root.subject)
+        return known.format(
+            component=component, subject=root.subject, kubectl=root.subject.lower(), namespace=state.namespace
+        )
     if root.subject.startswith("spec"):
         return f"edit {root.subject}"
     if state.missing:

@@ -30,6 +30,14 @@ _SPEC_TRIGGERS = frozenset(
 )
 
 
+#: The end of a platform is no phase, yet it belongs to its history.
+ENDINGS = {
+    "DeletionRequested": "deletion requested",
+    "FinalizerReleased": "deleted",
+    "PlatformGone": "gone",
+}
+
+
 class Row(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One event as a line of the history. Keys of the JSON output."""
 
@@ -169,7 +177,9 @@ def _is_transition(row: Row, component: str) -> bool:
     # An event nobody can read may hide a transition: it is always shown.
     if row.unreadable:
         return True
-    return row.type == (ComponentPhaseChanged if component else PhaseChanged).__name__
+    if component:
+        return row.type == ComponentPhaseChanged.__name__
+    return row.type == PhaseChanged.__name__ or row.type in ENDINGS
 
 
 def generations(rows: Sequence[Row]) -> list[int]:

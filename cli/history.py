@@ -24,6 +24,7 @@ from cli.output import (
 if TYPE_CHECKING:
     from audit.history import Filter, Row, RowBuilder
     from audit.source import LedgerSource, StreamInfo
+    from eventstore.envelope import RecordedEvent
 
 FOLLOW_SECONDS = 2.0
 _SHORT_HASH = 6
@@ -71,10 +72,13 @@ def history(
     with run.open() as source:
         stream = source.resolve(name, namespace, uid)
         builder = RowBuilder()
-        every = builder.rows(source.events(stream.stream_id))
+        events = source.events(stream.stream_id)
+        every = builder.rows(events)
         rows = select(every, wanted)
         rows = rows[-limit:] if limit else rows
         _print(run, form, stream, rows[::-1] if reverse else rows, every)
+        if form in {Format.TABLE, Format.WIDE}:
+            note(_footer(stream, every, _chain(events)))
         if follow:
             sys.stdout.flush()
             _follow(run, form, source, stream, builder, wanted, every[-1].sequence if every else 0)
@@ -102,20 +106,29 @@ def _print(run: Invocation, form: Format, stream: "StreamInfo", rows: Sequence["
         (write_json if form is Format.JSON else write_yaml)(document)
     else:
         _print_table(run, form, rows, headers=run.headers)
-        transitions = sum(row.type == "PhaseChanged" for row in every)
-        note(f"{counted(len(every), 'event')}, {counted(transitions, 'transition')}.{_hint(stream, every)}")
 
 
-def _hint(stream: "StreamInfo", every: Sequence["Row"]) -> str:
+def _chain(events: Sequence["RecordedEvent"]) -> str:
+    from eventstore.hashing import verify_chain
+
+    fault = verify_chain(events)
+    if fault is not None:
+        return f"chain BROKEN at seq {fault.version}"
+    return f"chain OK to {events[-1].version}" if events else "no chain"
+
+
+def _footer(stream: "StreamInfo", every: Sequence["Row"], chain: str) -> str:
+    transitions = sum(row.type == "PhaseChanged" for row in every)
     place = f"{stream.name} -n {stream.namespace}"
-    if any(row.unreadable for row in every):
-        return f"  Some cannot be read: stackledger verify {place}"
-    return f"  Next: stackledger explain-why {place}"
+    broken = "BROKEN" in chain or any(row.unreadable for row in every)
+    command = "verify" if broken else "explain-why"
+    counts = f"{counted(len(every), 'event')}, {counted(transitions, 'transition')}"
+    return f"{counts}, {chain}.  Next: stackledger {command} {place}"
 
 
 def _print_table(run: Invocation, form: Format, rows: Sequence["Row"], *, headers: bool) -> None:
     wide = form is Format.WIDE
-    transitions_only = all(row.to_phase and not row.component for row in rows)
+    transitions_only = all(_is_change_of_the_whole(row) for row in rows)
     columns = [Column("SEQ", right=True), Column("TIME"), Column("GEN", right=True, optional=True)]
     if transitions_only:
         columns += [Column("TRANSITION"), Column("REASON"), Column("BY", optional=True)]
@@ -138,8 +151,18 @@ def _cells(row: "Row", pad: int, *, wide: bool, transition: bool) -> list[object
     end: list[object] = [row.by, length(row.took_seconds), row.hash if wide else row.hash[:_SHORT_HASH]]
     if not transition:
         return [*start, row.type, *end, row.summary]
-    change = f"{(row.from_phase or '—').ljust(pad)} → {row.to_phase}"
-    return [*start, change, row.reason, *end, *([row.message] if wide else [])]
+    change = f"{(row.from_phase or '—').ljust(pad)} → {row.to_phase}" if row.to_phase else _ending(row)
+    return [*start, change, row.reason or row.type, *end, *([row.message] if wide else [])]
+
+
+def _is_change_of_the_whole(row: "Row") -> bool:
+    return (bool(row.to_phase) and not row.component) or bool(_ending(row))
+
+
+def _ending(row: "Row") -> str:
+    from audit.history import ENDINGS
+
+    return ENDINGS.get(row.type, "")
 
 
 def _follow(

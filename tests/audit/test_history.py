@@ -7,7 +7,9 @@ from audit.history import Filter, Row, RowBuilder, select
 from audit.wording import summary
 from eventstore import events as e
 from eventstore.envelope import RecordedEvent
-from tests.audit.recording import at
+from eventstore.memory import InMemoryEventLog
+from projections.platform import fold, initial
+from tests.audit.recording import PROD, Recorder, at
 
 
 @pytest.fixture
@@ -82,3 +84,12 @@ def test_every_event_type_can_be_said_in_one_line(events: list[RecordedEvent], r
     )
     assert summary(e.Paused()) == ""
     assert summary(e.LedgerReset(lost_sequence=4)) == "lost_sequence=4"
+
+
+def test_the_end_of_a_platform_is_part_of_its_history(log: InMemoryEventLog, events: list[RecordedEvent]) -> None:
+    prod = Recorder(log, PROD)
+    prod.state = fold(initial(PROD), events)
+    prod.record("12:00:00", e.DeletionRequested(requested_at=at("12:00:00")), e.FinalizerReleaseRequested())
+    prod.record("12:00:05", e.FinalizerReleased(request=28))
+    rows = select(RowBuilder().rows(log.read_stream(PROD)), Filter())
+    assert [row.type for row in rows[-2:]] == ["DeletionRequested", "FinalizerReleased"]

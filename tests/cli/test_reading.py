@@ -39,7 +39,7 @@ def test_history_is_a_table_of_transitions(stackledger: Command, bundle: Path) -
     for version, digest in hashes(bundle).items():
         expected = expected.replace(f"{{{version}}}", digest[:6])
     assert shown.out == expected
-    assert shown.err == "26 events, 5 transitions.  Next: stackledger explain-why prod -n obs\n"
+    assert shown.err == "26 events, 5 transitions, chain OK to 26.  Next: stackledger explain-why prod -n obs\n"
     assert shown.code == 0
 
 
