@@ -185,8 +185,9 @@ class SandboxCluster:
         return found
 
 
-def _call(verb: str, resource: Resource, namespace: str, name: str = "", subresource: str = "") -> Call:
-    if name:
+def _call(verb: str, resource: Resource, namespace: str, name: str | None = None, subresource: str = "") -> Call:
+    """A call for an object (its name is checked, an empty one too), or for a collection (None)."""
+    if name is not None:
         check_namespace(namespace)
         check_name(name)
     return Call(
@@ -196,7 +197,7 @@ def _call(verb: str, resource: Resource, namespace: str, name: str = "", subreso
         plural=resource.plural,
         subresource=subresource,
         namespace=namespace,
-        name=name,
+        name=name or "",
     )
 
 

@@ -136,6 +136,7 @@ class ClusterModel:
         item = writing.checked_body(kind, version, namespace, body)
         writing.check_unknown_fields(kind, version, item, write.field_validation, write.warnings)
         with self.store.lock:
+            kind, item = self._as_stored(kind, item)
             item = self._new_object(kind, item)
             writer = self._writer(write, kind, "Update", "")
             managers = ownership.record_update(None, item, kind.storage_schema, writer, timestamp(self.now()))
@@ -143,7 +144,6 @@ class ClusterModel:
 
     def _new_object(self, kind: Kind, item: Object) -> Object:
         """Everything a creation does to an object, up to its owners."""
-        item = self._stored(kind, item)
         meta = item["metadata"]
         if not meta.get("name"):
             if not meta.get("generateName"):
@@ -224,7 +224,8 @@ class ClusterModel:
                 raise invalid(kind.kind, kind.group, name, [cause])
             if uid and uid != before["metadata"]["uid"]:
                 raise precondition_failed(kind.plural, kind.group, name, "UID", uid, before["metadata"]["uid"])
-            return self._update(kind, before, self._stored(kind, item), write, subresource)
+            kind, item = self._as_stored(kind, item)
+            return self._update(kind, before, item, write, subresource)
 
     def patch(
         self,
@@ -261,7 +262,8 @@ class ClusterModel:
             writing.check_unknown_fields(kind, version, item, write.field_validation, write.warnings)
             if item["metadata"].get("uid", before["metadata"]["uid"]) != before["metadata"]["uid"]:
                 raise writing.immutable_uid(kind, name, item["metadata"]["uid"])
-            return self._update(kind, before, self._stored(kind, item), write, subresource)
+            kind, item = self._as_stored(kind, item)
+            return self._update(kind, before, item, write, subresource)
 
     def _apply(
         self, kind: Kind, version: Version, namespace: str, name: str, body: Any, write: Write, subresource: str
@@ -279,8 +281,7 @@ class ClusterModel:
         if fault:
             where = f"{namespace}/{name}; {kind.api_version(version.name)}, Kind={kind.kind}"
             raise StatusError(500, "", f"failed to create typed patch object ({where}): {fault}")
-        config = self._stored(kind, applied_part(kind, config, subresource))
-        config.pop("stringData", None) if kind.kind != "Secret" else None
+        kind, config = self._as_stored(kind, applied_part(kind, config, subresource))
         with self.store.lock:
             before = self.store.get(storage_key(kind), (namespace, name))
             if before is None:
@@ -355,10 +356,11 @@ class ClusterModel:
     def _writer(self, write: Write, kind: Kind, operation: str, subresource: str, api_version: str = "") -> ManagerKey:
         return ManagerKey(write.manager, operation, api_version or kind.storage_api_version, subresource)
 
-    def _stored(self, kind: Kind, item: Object) -> Object:
+    def _as_stored(self, kind: Kind, item: Object) -> tuple[Kind, Object]:
+        """The object in its storage version, and the kind it is stored as."""
         if kind.key == eventkinds.NEW_EVENTS:
-            return eventkinds.to_core(item)
-        return {**item, "apiVersion": kind.storage_api_version}
+            return self.registry.find(eventkinds.CORE_EVENTS), eventkinds.to_core(item)
+        return kind, {**item, "apiVersion": kind.storage_api_version}
 
     # -- committing ------------------------------------------------------------------------------------------------
 
