@@ -22,7 +22,7 @@ LONG_FUNCTIONS: dict[str, int] = {
     # Mostly its options: each is a parameter with its help.
     "cli/operate.py::run": 62,
     # The one place that wires: a list of what is made from what, without a branch.
-    "reconciler/app.py::__init__": 80,
+    "reconciler/app.py::__init__": 82,
 }
 
 PURE = (
