@@ -9,7 +9,7 @@ import msgspec
 GENESIS_HASH = bytes(32)
 
 
-class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
+class NewEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event on its way into the log; the log adds position, version, `recorded_at` and the hashes.
 
     `payload` is canonical JSON (UTF-8, sorted keys, no white space) and is stored and hashed byte for byte.
@@ -30,8 +30,8 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     actor: str
 
 
-class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as the log holds it."""
+class RecordedEvent(msgspec.Struct, frozen=True, gc=False):
+    """An event as the log holds it. Logs make it from a row, by position: the order of the fields is theirs."""
 
     #: Global order, strictly increasing, never visible out of order; not necessarily gap-free.
     position: int

@@ -7,6 +7,7 @@ the next one gathers.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -18,6 +19,10 @@ APPENDS_QUEUED_MAX = 4096
 EVENTS_PER_BATCH_MAX = 2000
 PAYLOAD_BYTES_PER_BATCH_MAX = 16 << 20
 WAIT_SECONDS_MAX = 15.0
+#: Share of the last commit's duration that a leader waits for more appends, if the last batch was a crowd. Threads that
+#: were just answered come back within it: one batch of all instead of two halves that take turns on the disk.
+GATHER_SHARE = 0.125
+GATHER_SECONDS_MAX = 0.002
 
 
 class _Waiting:
@@ -58,6 +63,8 @@ class GroupCommit:
         self._queue: deque[_Waiting] = deque()
         self._led = False
         self._closed = False
+        self._crowd = 0
+        self._commit_seconds = 0.0
         self._idle = threading.Condition(self._mutex)
 
     def submit(self, append: Append) -> AppendResult:
@@ -114,9 +121,14 @@ class GroupCommit:
         """Commit batches until the own append is done, then pass the lead on."""
         try:
             while own.outcome is None:
+                if 1 < self._crowd > len(self._queue):
+                    time.sleep(min(self._commit_seconds * GATHER_SHARE, GATHER_SECONDS_MAX))
                 with self._mutex:
                     batch = self._take_batch()
+                started = time.monotonic()
                 self._commit_batch(batch)
+                self._commit_seconds = time.monotonic() - started
+                self._crowd = len(batch)
         finally:
             self._pass_on()
 

@@ -4,6 +4,7 @@ All writes are calls of functions in the schema, one round trip each; the functi
 """
 
 from datetime import datetime
+from itertools import starmap
 from typing import Any
 
 import psycopg
@@ -27,6 +28,7 @@ from eventstore.waking import AppendSignal
 _READERS_MAX = 8
 _READER_WAIT_SECONDS_MAX = 5.0
 
+# In the order of the fields of RecordedEvent.
 _EVENTS = (
     "SELECT position, stream_id, version, event_id, type, schema_version, payload, occurred_at, recorded_at,"
     " causation_id, correlation_id, actor, epoch, prev_hash, hash FROM events"
@@ -226,26 +228,7 @@ def _check_server(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
 
 
 def _recorded(rows: list[tuple[Any, ...]]) -> list[RecordedEvent]:
-    return [
-        RecordedEvent(
-            position=row[0],
-            stream_id=row[1],
-            version=row[2],
-            event_id=row[3],
-            type=row[4],
-            schema_version=row[5],
-            payload=row[6],
-            occurred_at=row[7],
-            recorded_at=row[8],
-            causation_id=row[9],
-            correlation_id=row[10],
-            actor=row[11],
-            epoch=row[12],
-            prev_hash=row[13],
-            hash=row[14],
-        )
-        for row in rows
-    ]
+    return list(starmap(RecordedEvent, rows))
 
 
 def _stored_state(row: tuple[Any, ...]) -> StoredState:

@@ -24,6 +24,8 @@ CREATE FUNCTION ledger_append(
     out_recorded_at timestamptz
 )
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {schema}, pg_temp
+-- Plans are made while the tables are small and kept while they grow: never let one be made that reads a whole table.
+SET enable_seqscan = off
 AS $ledger$
 DECLARE
     microsecond CONSTANT interval := interval '1 microsecond';
@@ -45,6 +47,20 @@ DECLARE
     v_actor text;
     v_payload bytea;
     v_written boolean[] := '{}';
+    -- What is to be written, per accepted event (n_) and per stream (h_): rows go in by one statement per table.
+    n_event integer[] := '{}';
+    n_position bigint[] := '{}';
+    n_stream text[] := '{}';
+    n_version bigint[] := '{}';
+    n_epoch bigint[] := '{}';
+    n_prev bytea[] := '{}';
+    n_hash bytea[] := '{}';
+    n integer := 0;
+    h_stream text[] := '{}';
+    h_version bigint[] := '{}';
+    h_hash bytea[] := '{}';
+    h_first bigint[] := '{}';
+    h integer := 0;
 BEGIN
     PERFORM pg_advisory_xact_lock(7301450982116001);
     v_epoch := coalesce((SELECT epoch FROM leases WHERE name = 'operator'), 0);
@@ -106,22 +122,20 @@ BEGIN
                     replace(e_links[2 * j]::text, '-', ''),
                     octet_length(v_stream), octet_length(v_type), octet_length(v_actor), octet_length(v_payload)
                 ) || chr(10) || v_stream || v_type || v_actor, 'UTF8') || v_payload);
-            INSERT INTO events (
-                position, stream_id, version, event_id, type, schema_version, occurred_at, recorded_at,
-                causation_id, correlation_id, actor, epoch, prev_hash, hash, payload
-            ) VALUES (
-                v_position, v_stream, v_head, e_ids[j], v_type, e_numbers[2 * j - 1],
-                timestamptz 'epoch' + e_numbers[2 * j] * microsecond, v_recorded_at,
-                e_links[2 * j - 1], e_links[2 * j], v_actor, a_numbers[3 * i - 1], v_prev, v_hash,
-                convert_from(v_payload, 'UTF8')::json
-            );
+            n := n + 1;
+            n_event[n] := j;
+            n_position[n] := v_position;
+            n_stream[n] := v_stream;
+            n_version[n] := v_head;
+            n_epoch[n] := a_numbers[3 * i - 1];
+            n_prev[n] := v_prev;
+            n_hash[n] := v_hash;
         END LOOP;
-        IF v_expected = 0 THEN
-            INSERT INTO stream_heads (stream_id, version, hash, first_position)
-            VALUES (v_stream, v_head, v_hash, v_position - v_count + 1);
-        ELSE
-            UPDATE stream_heads SET version = v_head, hash = v_hash WHERE stream_id = v_stream;
-        END IF;
+        h := h + 1;
+        h_stream[h] := v_stream;
+        h_version[h] := v_head;
+        h_hash[h] := v_hash;
+        h_first[h] := v_position - v_count + 1;
         IF s_states[i] IS NOT NULL THEN
             INSERT INTO platform_states AS p (
                 stream_id, version, head_hash, state, fold_version, namespace, name, phase, due_at, closed
@@ -143,6 +157,22 @@ BEGIN
         out_recorded_at := v_recorded_at;
         RETURN NEXT;
     END LOOP;
+
+    INSERT INTO events (
+        position, stream_id, version, event_id, type, schema_version, occurred_at, recorded_at,
+        causation_id, correlation_id, actor, epoch, prev_hash, hash, payload
+    )
+    SELECT n.position, n.stream, n.version, e_ids[n.event], e_texts[2 * n.event - 1], e_numbers[2 * n.event - 1],
+           timestamptz 'epoch' + e_numbers[2 * n.event] * microsecond, v_recorded_at,
+           e_links[2 * n.event - 1], e_links[2 * n.event], e_texts[2 * n.event], n.epoch, n.prev, n.hash,
+           convert_from(e_payloads[n.event], 'UTF8')::json
+      FROM unnest(n_event, n_position, n_stream, n_version, n_epoch, n_prev, n_hash)
+           AS n (event, position, stream, version, epoch, prev, hash);
+
+    -- A stream twice in one batch would be updated twice by one statement, which Postgres refuses.
+    INSERT INTO stream_heads (stream_id, version, hash, first_position)
+    SELECT * FROM unnest(h_stream, h_version, h_hash, h_first)
+        ON CONFLICT (stream_id) DO UPDATE SET version = excluded.version, hash = excluded.hash;
 
     INSERT INTO contents (digest, body)
     SELECT c.digest, c.body FROM unnest(c_appends, c_digests, c_bodies) AS c (append, digest, body)

@@ -1,0 +1,66 @@
+"""How fast the log takes in events: alone against the bare driver, in a crowd against pyeventsourcing."""
+
+from statistics import median
+from uuid import uuid4
+
+from benchmarks.peers import Library, RawDriver
+from benchmarks.stage import Work, new_event, percentile, postgres, timed_threads
+from benchmarks.table import Row, compared, limited, reported
+from eventstore.log import EventLog
+from eventstore.opening import open_log
+
+ROUNDS = 5
+SECONDS = 1.5
+CROWD = 32
+
+
+def run() -> list[Row]:
+    """One event per append, streams of 100 events; ours and the peer's turn about, medians of the rounds."""
+    with postgres() as dsn:
+        log = open_log(dsn, create=True)
+        raw, library = RawDriver(dsn), Library(dsn)
+        try:
+            return _alone(log, raw) + _crowd(log, library)
+        finally:
+            raw.close()
+            library.close()
+            log.close()
+
+
+def _alone(log: EventLog, raw: RawDriver) -> list[Row]:
+    ours: list[float] = []
+    peers: list[float] = []
+    for _ in range(ROUNDS):
+        peers.append(len(timed_threads(raw.make_work, 1, SECONDS / 2)) / (SECONDS / 2))
+        ours.append(len(timed_threads(lambda _: appending_to(log), 1, SECONDS / 2)) / (SECONDS / 2))
+    return [compared("append, 1 thread", median(ours), "appends/s", "raw psycopg", median(peers), at_least=0.7)]
+
+
+def _crowd(log: EventLog, library: Library) -> list[Row]:
+    ours: list[float] = []
+    peers: list[float] = []
+    slow: list[float] = []
+    for _ in range(ROUNDS):
+        peers.append(len(timed_threads(library.make_work, CROWD, SECONDS)) / SECONDS)
+        samples = timed_threads(lambda _: appending_to(log), CROWD, SECONDS)
+        ours.append(len(samples) / SECONDS)
+        slow.append(percentile(samples, 99) * 1000)
+    name = f"append, {CROWD} threads"
+    return [
+        compared(name, median(ours), "appends/s", "pyeventsourcing", median(peers), at_least=7.0),
+        limited(f"{name}, p99", median(slow), "ms", below=10.0),
+        reported("events in the log afterwards", log.head_position(), "events"),
+    ]
+
+
+def appending_to(log: EventLog) -> Work:
+    """Appends one event each time, to streams of 100 events of its own."""
+    stream_id = ""
+
+    def work(call: int) -> None:
+        nonlocal stream_id
+        if call % 100 == 0:
+            stream_id = str(uuid4())
+        log.append(stream_id, call % 100, [new_event(call % 100 + 1)], epoch=0)
+
+    return work
