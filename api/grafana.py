@@ -234,9 +234,9 @@ class Grafana(Component):
     @model_validator(mode="after")
     def _config_reads_no_files(self) -> "Grafana":
         for section, entries in self.config.items():
-            for key, value in entries.items():
-                names_a_file = section == "paths" or key.endswith(("_file", "_path", "__FILE"))
-                if names_a_file or (isinstance(value, str) and "$__" in value):
+            for key in entries:
+                # `cert_file`, `key_file`, ...; values that Grafana would expand are refused where it is rendered.
+                if key.endswith(("_file", "__FILE", "static_root_path")):
                     raise ValueError(
                         f"config.{section}.{key} is not accepted: a spec names no files; use a secretKeyRef"
                     )

@@ -34,11 +34,15 @@ class Image(Block):
     )
 
 
+#: Characters of a whole reference.
+IMAGE_LENGTH_MAX = 512
+
+
 def _split_image(value: Any) -> Any:
     """`registry:5000/name:tag@sha256:...` -> its parts; what is not an image reference is left for the patterns."""
     if not isinstance(value, str):
         return value
-    if not re.fullmatch(IMAGE_PATTERN, value) or value.endswith("\n"):
+    if len(value) > IMAGE_LENGTH_MAX or not re.fullmatch(IMAGE_PATTERN.strip("^$"), value):
         raise ValueError("not an image reference; write for example quay.io/prometheus/prometheus:v3.13.2")
     rest, _, digest = value.partition("@")
     head, _, last = rest.rpartition("/")
@@ -51,7 +55,7 @@ def _split_image(value: Any) -> Any:
 ImageField = Annotated[
     Image,
     BeforeValidator(_split_image),
-    WithJsonSchema(preserve() | {"pattern": IMAGE_PATTERN, "maxLength": 512}),
+    WithJsonSchema(preserve() | {"pattern": IMAGE_PATTERN, "maxLength": IMAGE_LENGTH_MAX}),
 ]
 
 

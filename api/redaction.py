@@ -33,11 +33,12 @@ _NAMES_A_SECRET = re.compile(r"(password|existing|config|tls|pull|ca|token|crede
 #: Below these keys a plain `url` carries the credential.
 _WEBHOOK = re.compile(r"webhook|slack|discord|msteams")
 _SECRET_VALUE = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
-    r"|[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/?#@]+@"
+    # Every repetition is bounded or stops where the next one could begin: texts of a mebibyte must stay linear.
+    r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----"
+    r"|://[^\s/?#@]+@"
     r"|^(Bearer|Basic) +\S{6,}"
     r"|[?&](access_)?(token|key|api_?key|secret|password|sig|signature)=[^&\s]"
-    r"|\beyJ[A-Za-z0-9_-]{10,}\.eyJ|\bglsa_|\bxox[abp]-|\bghp_|\bAKIA[0-9A-Z]{16}\b"
+    r"|\beyJ[A-Za-z0-9_-]{10,400}\.eyJ|\bglsa_|\bxox[abp]-|\bghp_|\bAKIA[0-9A-Z]{16}\b"
 )
 #: `password: x`, `token=x` inside a longer text.
 _SECRET_TEXT = re.compile(

@@ -265,6 +265,14 @@ def test_free_form_configuration_names_no_files(config: Any) -> None:
     assert "a spec names no files" in parsed.findings[0].message
 
 
+def test_grafana_settings_name_no_files() -> None:
+    parsed = parse_spec({"components": {"grafana": {"config": {"auth.jwt": {"key_file": "/var/run/token"}}}}})
+    assert parsed.spec is None
+    assert "config.auth.jwt.key_file" in parsed.findings[0].message
+    served_below = {"server": {"serve_from_sub_path": True}}
+    assert parse_spec({"components": {"grafana": {"config": served_below}}}).spec is not None
+
+
 def test_affinity_does_not_look_into_other_namespaces() -> None:
     term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {}, "namespaces": ["kube-system"]}
     affinity = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from typing import Any
 
 import msgspec
@@ -215,6 +216,20 @@ def test_a_fingerprint_tells_values_and_keys_apart_and_nothing_else() -> None:
     assert "hunter2" not in one
     assert hmac_value(b"key", "") == ""
     assert hmac_value(b"key", "\ud800")
+
+
+@pytest.mark.parametrize(
+    "unit", ["x", "a.b+", "://", "eyJ-", "-----BEGIN ", "password ", "token=", "?key=", "x://a", "Bearer ", " "]
+)
+def test_a_mebibyte_of_anything_is_searched_in_linear_time(unit: str) -> None:
+    def seconds(length: int) -> float:
+        text = (unit * length)[:length]
+        begun = time.perf_counter()
+        redact({"components": {"grafana": {"x": text, "image": text}}}, secret_name=SECRET)
+        return time.perf_counter() - begun
+
+    # Quadratic time took minutes here.
+    assert seconds(2**20) < 5
 
 
 # -- any spec at all ------------------------------------------------------------------------------------------------
