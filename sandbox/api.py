@@ -175,7 +175,7 @@ class _Call:
     def list(self) -> Response:
         """GET of a collection, in pages where `limit` asks for them."""
         labels, fields = self._query.get("labelSelector", ""), self._query.get("fieldSelector", "")
-        limit, token = int(self._query.get("limit") or 0), self._query.get("continue", "")
+        limit, token = routing.number_of(self._query, "limit"), self._query.get("continue", "")
         at_least = 0 if token else routing.revision_of(self._query) or 0
         namespace = self._target.namespace if self._kind.namespaced else None
         listing = self._model.list_all(self._kind, namespace, labels, fields, at_least=at_least)

@@ -1,6 +1,8 @@
 """A whole sandbox: model, world, faults, snapshot, and the thread that lets the world move."""
 
+import logging
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -11,7 +13,9 @@ from sandbox.model import ClusterModel
 from sandbox.world import Settings, World
 
 _STEP_SECONDS = 0.05
-_SAVE_SECONDS = 1.0
+#: The part of the time that may go into snapshots.
+_SAVE_SHARE = 0.1
+_LOG = logging.getLogger("sandbox")
 
 
 def _now() -> datetime:
@@ -54,14 +58,18 @@ class Sandbox:
         self.save()
 
     def _run(self) -> None:
-        waited = 0.0
+        save_at = 0.0
         while not self._stopping.wait(_STEP_SECONDS):
-            if not self._frozen:
-                self.world.step(self.model.now())
-            waited += _STEP_SECONDS
-            if waited >= _SAVE_SECONDS:
-                waited = 0.0
-                self.save()
+            try:
+                if not self._frozen:
+                    self.world.step(self.model.now())
+                began = time.monotonic()
+                if began >= save_at:
+                    self.save()
+                    ended = time.monotonic()
+                    save_at = ended + (ended - began) / _SAVE_SHARE
+            except Exception:  # a fault of the sandbox must not stop the world for good
+                _LOG.exception("the sandbox's world failed; it goes on")
 
     def save(self) -> None:
         """Write the snapshot, if anything changed and there is a state directory."""

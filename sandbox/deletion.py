@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from sandbox.errors import StatusError, invalid_value, precondition_failed
+from sandbox.errors import StatusError, bad_request, invalid_value, precondition_failed, shown
 from sandbox.kinds import NAMESPACE_KEY, Kind
 from sandbox.model import ClusterModel
 from sandbox.values import Object, dig, timestamp
@@ -43,12 +43,21 @@ def options_of(body: Any, query: dict[str, str]) -> Options:
         uid=dig(body, "preconditions", "uid", default=""),
         resource_version=dig(body, "preconditions", "resourceVersion", default=""),
         policy=policy,
-        grace_seconds=None if grace is None else int(grace),
+        grace_seconds=_seconds(grace),
         dry_run=bool(body.get("dryRun") or query.get("dryRun")),
     )
 
 
 _PLAIN = Options()
+
+
+def _seconds(value: Any) -> int | None:
+    if value is None:
+        return None
+    try:
+        return max(0, int(value))
+    except (TypeError, ValueError):
+        raise bad_request(f"gracePeriodSeconds: Invalid value: {shown(value)}") from None
 
 
 class Deleted(NamedTuple):

@@ -134,6 +134,7 @@ class ClusterModel:
             StatusError: the refusal a client gets.
         """
         item = writing.checked_body(kind, version, namespace, body)
+        writing.check_types(kind, version, item)
         writing.check_unknown_fields(kind, version, item, write.field_validation, write.warnings)
         with self.store.lock:
             kind, item = self._as_stored(kind, item)
@@ -215,6 +216,7 @@ class ClusterModel:
             raise bad_request(
                 f"the name of the object ({item['metadata']['name']}) does not match the name on the URL ({name})"
             )
+        writing.check_types(kind, version, item)
         writing.check_unknown_fields(kind, version, item, write.field_validation, write.warnings)
         with self.store.lock:
             before = self.read(kind, namespace, name)
@@ -259,6 +261,7 @@ class ClusterModel:
                 text = f"the body of the request was in an unknown format - accepted media types include: {accepted}"
                 raise StatusError(415, "UnsupportedMediaType", text)
             item = writing.checked_body(kind, version, namespace, item)
+            writing.check_types(kind, version, item)
             writing.check_unknown_fields(kind, version, item, write.field_validation, write.warnings)
             if item["metadata"].get("uid", before["metadata"]["uid"]) != before["metadata"]["uid"]:
                 raise writing.immutable_uid(kind, name, item["metadata"]["uid"])

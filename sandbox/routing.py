@@ -166,6 +166,18 @@ def seconds_of(text: str | None, default: float) -> float:
         return default
 
 
+def number_of(query: dict[str, str], name: str) -> int:
+    """A count in the query; 0 if it is not given.
+
+    Raises:
+        StatusError: 400, not a number.
+    """
+    text = query.get(name, "")
+    if text and not text.isdigit():
+        raise bad_request(f'{name}: Invalid value: "{text}": strconv.ParseInt: parsing "{text}": invalid syntax')
+    return int(text or 0)
+
+
 def revision_of(query: dict[str, str]) -> int | None:
     """`resourceVersion` as a number; None if it is not given.
 

@@ -1,5 +1,6 @@
 """The sandbox over HTTP: `SandboxServer(port=0).start()`. Loopback only, one thread for each connection."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -46,6 +47,7 @@ class SandboxServer:
             self._http.shutdown()
             self._thread.join()
         self._http.server_close()
+        self._http.close_connections()
         self.sandbox.stop()
 
     def __enter__(self) -> Self:
@@ -65,6 +67,31 @@ class _HttpServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
     sandbox_server: SandboxServer
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self._open: set[Any] = set()
+        self._open_lock = threading.Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._open_lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._open_lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def close_connections(self) -> None:
+        """End the connections that clients keep open: a stopped server does not answer on them."""
+        with self._open_lock:
+            for request in self._open:
+                with contextlib.suppress(OSError):
+                    request.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away in the middle is no news."""
 
 
 class _Connection(BaseHTTPRequestHandler):

@@ -58,6 +58,10 @@ class Store:
         found = self._objects.get(key, {})
         return [found[name] for name in sorted(found) if namespace is None or name[0] == namespace]
 
+    def count(self, key: GroupKind) -> int:
+        """How many objects of a kind there are."""
+        return len(self._objects.get(key, ()))
+
     def places(self) -> Iterator[Place]:
         """Every object there is."""
         for key, found in list(self._objects.items()):

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sandbox import garbage
 from sandbox.deployments import reconcile_deployment
+from sandbox.eventkinds import CORE_EVENTS
 from sandbox.kinds import GroupKind, Kind
 from sandbox.kubelet import Kubelet
 from sandbox.model import ClusterModel, Write
@@ -15,6 +16,7 @@ from sandbox.values import Object, dig, equal, quantity, show_quantity
 from sandbox.workloads import reconcile_replica_set
 
 _PASSES_MAX = 50
+_EVENTS_MAX = 2000
 _CORE_OBJECTS: tuple[tuple[str, str, Object], ...] = (
     ("", "namespaces", {"metadata": {"name": "default"}}),
     ("", "namespaces", {"metadata": {"name": "kube-system"}}),
@@ -134,6 +136,7 @@ class World:
         self.kubelet.step(now)
         self._budgets()
         self._quotas()
+        self._old_events()
 
     def write_status(self, kind: Kind, item: Object, status: Object) -> Object:
         """Write `.status` if it differs; the object as it is then."""
@@ -197,6 +200,15 @@ class World:
             used = used_in(self.model.store, kinds, item["metadata"]["namespace"], set(hard))
             shown = {name: show_quantity(used[name], hard[name]) for name in sorted(hard) if _countable(hard[name])}
             self.write_status(kind, item, {"hard": hard, "used": shown})
+
+    def _old_events(self) -> None:
+        """A cluster forgets Events after an hour; here the oldest go when there are too many."""
+        if self.model.store.count(CORE_EVENTS) <= _EVENTS_MAX:
+            return
+        kind = self.kind("", "events")
+        oldest = sorted(self.items("", "events"), key=lambda item: int(item["metadata"]["resourceVersion"]))
+        for item in oldest[: _EVENTS_MAX // 4]:
+            self.model.commit(kind, item, None)
 
 
 def _countable(text: str) -> bool:

@@ -42,6 +42,24 @@ def checked_body(kind: Kind, version: Version, namespace: str, body: Any) -> Obj
     return item
 
 
+def check_types(kind: Kind, version: Version, item: Object) -> None:
+    """What a server decodes into its own types must have them: built-in kinds, and the metadata of all.
+
+    Raises:
+        StatusError: 400, a field of another type.
+    """
+    parts = (
+        violations(item["metadata"], metadata_schema(), "metadata") if kind.custom else violations(item, version.schema)
+    )
+    for reason, text, _ in parts:
+        # A null decodes to the zero value of any type.
+        if reason == "FieldValueTypeInvalid" and not text.startswith('Invalid value: "null"'):
+            raise bad_request(
+                f'{kind.kind} in version "{version.name}" cannot be handled as a {kind.kind}: json: cannot unmarshal: '
+                f"{text}"
+            )
+
+
 def check_unknown_fields(kind: Kind, version: Version, body: Object, mode: str, warnings: list[str]) -> None:
     """`fieldValidation`: Strict refuses unknown fields, Warn names them.
 
@@ -130,12 +148,6 @@ def _builtin_causes(kind: Kind, item: Object, before: Object | None) -> list[Cau
         for cause in violations(item, kind.storage_schema)
         if not cause[2].startswith(("status", "metadata.managedFields"))
     ]
-    types = [text for reason, text, _ in found if reason == "FieldValueTypeInvalid"]
-    if types:
-        raise bad_request(
-            f'{kind.kind} in version "{kind.storage_version}" cannot be handled as a {kind.kind}: json: cannot '
-            f"unmarshal: {types[0]}"
-        )
     found += validation.builtin_causes(kind.kind, item)
     if before is not None:
         found += validation.change_causes(kind.kind, before, item)

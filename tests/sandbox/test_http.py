@@ -1,5 +1,6 @@
 """The stock Kubernetes client against the sandbox: watches, pages, faults, and what a socket can do wrong."""
 
+import contextlib
 import http.client
 import json
 import threading
@@ -299,6 +300,13 @@ def test_text_beyond_the_basic_plane_is_accepted_as_utf8_and_refused_as_escapes(
         ("POST", "/api/v1/namespaces/default/configmaps", {"kind": "Secret", "apiVersion": "v1"}, 400),
         ("POST", "/api/v1/namespaces/default/configmaps", {"metadata": {"name": "x", "namespace": "other"}}, 400),
         ("POST", "/api/v1/namespaces/default/configmaps", {"metadata": 5}, 400),
+        ("POST", "/api/v1/namespaces/default/configmaps", {"metadata": {"name": "x", "labels": [1]}}, 400),
+        ("POST", "/api/v1/namespaces/default/configmaps", {"metadata": {"name": "x", "labels": {"a": 1}}}, 400),
+        ("POST", "/api/v1/namespaces/default/pods", {"metadata": {"name": "x"}, "spec": "x"}, 400),
+        ("POST", "/apis/example.com/v1beta1/namespaces/default/widgets", {"metadata": {"annotations": 1}}, 400),
+        ("POST", "/apis/example.com/v1beta1/namespaces/default/widgets", {"metadata": {"name": "x"}, "spec": 1}, 422),
+        ("GET", "/api/v1/pods?limit=abc", None, 400),
+        ("DELETE", "/api/v1/namespaces/default/pods/x", {"gracePeriodSeconds": "soon"}, 400),
         ("POST", "/api/v1/namespaces/default/configmaps", {}, 422),
         ("POST", "/api/v1/namespaces/default/configmaps?dryRun=Some", {"metadata": {"name": "x"}}, 400),
         ("PATCH", "/api/v1/namespaces/default/configmaps/x", {"data": {}}, 404),
@@ -322,6 +330,19 @@ def test_a_body_above_three_mebibytes_is_413_and_the_connection_lives(server: Sa
     assert (response.status, json.loads(response.read())["reason"]) == (413, "RequestEntityTooLarge")
     connection.request("GET", "/version")
     assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_a_stopped_server_answers_nobody_not_even_on_an_open_connection() -> None:
+    running = SandboxServer().start()
+    connection = http.client.HTTPConnection(urlsplit(running.url).netloc, timeout=5)
+    connection.request("GET", "/version")
+    assert connection.getresponse().read()
+    running.stop()
+    with contextlib.suppress(ConnectionError):
+        connection.request("GET", "/version")
+    with pytest.raises((http.client.HTTPException, ConnectionError)):
+        connection.getresponse()
     connection.close()
 
 

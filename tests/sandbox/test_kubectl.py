@@ -180,7 +180,7 @@ def test_a_finalizer_holds_a_deleted_object(kubectl: Kubectl) -> None:
         "patch", "wd", "w1", "--type=merge", "-p", '{"metadata":{"finalizers":["a.b/c","example.com/hold"]}}'
     )
     assert "no new finalizers can be added if the object is being deleted" in text
-    waiting = kubectl.start("delete", "wd", "w1")
+    waiting = kubectl.start("delete", "wd", "w1", "--ignore-not-found")
     kubectl.ok("patch", "wd", "w1", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
     assert waiting.wait(20) == 0
     assert "NotFound" in kubectl.refused("get", "wd", "w1")
