@@ -94,7 +94,7 @@ def test_a_tag_that_tells_nothing_leaves_it_to_the_label() -> None:
 WAITING = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 2m40s restarting failed container=loki"}}
 LAST = {"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": "2026-01-01T00:00:00Z", "message": "secret!"}}
 #: One crash loop, as it looks from moment to moment.
-CRASHING = [
+CRASHING: list[dict[str, Any]] = [
     {"state": WAITING, "lastState": LAST, "restartCount": 7},
     {"state": WAITING, "lastState": LAST, "restartCount": 8},
     {"state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s"}}, "lastState": LAST},
