@@ -7,7 +7,6 @@ the next one gathers.
 """
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 
@@ -19,10 +18,6 @@ APPENDS_QUEUED_MAX = 4096
 EVENTS_PER_BATCH_MAX = 2000
 PAYLOAD_BYTES_PER_BATCH_MAX = 16 << 20
 WAIT_SECONDS_MAX = 15.0
-#: Share of the last commit's duration that a leader waits for more appends, if the last batch was a crowd. Threads that
-#: were just answered come back within it: one batch of all instead of two halves that take turns on the disk.
-GATHER_SHARE = 0.125
-GATHER_SECONDS_MAX = 0.002
 
 
 class _Waiting:
@@ -63,8 +58,6 @@ class GroupCommit:
         self._queue: deque[_Waiting] = deque()
         self._led = False
         self._closed = False
-        self._crowd = 0
-        self._commit_seconds = 0.0
         self._idle = threading.Condition(self._mutex)
 
     def submit(self, append: Append) -> AppendResult:
@@ -99,50 +92,52 @@ class GroupCommit:
             if waiting.wake.acquire(timeout=self._wait_seconds_max):
                 return
         except BaseException:
-            # Interrupted while asleep. If the lead came meanwhile, it must not be lost with this thread.
-            if not self._withdraw(waiting) and waiting.leads:
-                self._pass_on()
+            self._abandon(waiting)
             raise
-        withdrawn = self._withdraw(waiting)
-        if waiting.leads or waiting.outcome is not None:
-            return
+        with self._mutex:
+            if waiting.leads or waiting.outcome is not None:
+                return
+            withdrawn = self._withdraw(waiting)
         fate = "nothing was written" if withdrawn else "append again with the same event ids to learn its fate"
         raise StoreUnavailableError(f"the append waited for {self._wait_seconds_max:g} s: {fate}")
 
-    def _withdraw(self, waiting: _Waiting) -> bool:
-        """Take the append out of the queue; False if it leads, is on its way or is done."""
+    def _abandon(self, waiting: _Waiting) -> None:
+        """Its thread was interrupted while asleep; if the lead came to it meanwhile, somebody else must have it."""
         with self._mutex:
-            if waiting.leads or waiting not in self._queue:
-                return False
+            self._withdraw(waiting)
+        if waiting.leads:
+            self._pass_on()
+
+    def _withdraw(self, waiting: _Waiting) -> bool:
+        """Take the append out of the queue; False if it is on its way. Called with the mutex held."""
+        try:
             self._queue.remove(waiting)
-            return True
+        except ValueError:
+            return False
+        return True
 
     def _lead(self, own: _Waiting) -> None:
         """Commit batches until the own append is done, then pass the lead on."""
         try:
             while own.outcome is None:
-                if 1 < self._crowd > len(self._queue):
-                    time.sleep(min(self._commit_seconds * GATHER_SHARE, GATHER_SECONDS_MAX))
                 with self._mutex:
                     batch = self._take_batch()
-                started = time.monotonic()
                 self._commit_batch(batch)
-                self._commit_seconds = time.monotonic() - started
-                self._crowd = len(batch)
         finally:
             self._pass_on()
 
     def _commit_batch(self, batch: list[_Waiting]) -> None:
         outcomes: list[Outcome] = []
-        error: StoreError = StoreUnavailableError("the commit was interrupted: append again with the same event ids")
+        kind: type[StoreError] = StoreUnavailableError
+        message = "the commit was interrupted: append again with the same event ids to learn its fate"
         try:
             outcomes = self._commit([waiting.append for waiting in batch])
-        except StoreError as raised:
-            error = raised
+        except StoreError as error:
+            kind, message = type(error), str(error)
         finally:
-            # Also when interrupted: the followers must not be left asleep.
+            # Also when interrupted: the followers must not be left asleep. One exception each: threads share none.
             for number, waiting in enumerate(batch):
-                waiting.outcome = outcomes[number] if outcomes else error
+                waiting.outcome = outcomes[number] if outcomes else kind(message)
                 waiting.wake.release()
 
     def _take_batch(self) -> list[_Waiting]:

@@ -21,6 +21,7 @@ from eventstore.waking import AppendSignal
 
 Result = TypeVar("Result")
 
+# In the order of the fields of RecordedEvent.
 _EVENTS = (
     "SELECT position, stream_id, version, event_id, type, schema_version, CAST(payload AS BLOB), occurred_at,"
     " recorded_at, causation_id, correlation_id, actor, epoch, prev_hash, hash FROM events"
@@ -266,21 +267,21 @@ _instant = lru_cache(maxsize=1024)(from_microseconds)
 def _recorded(rows: list[Any]) -> list[RecordedEvent]:
     return [
         RecordedEvent(
-            position=row[0],
-            stream_id=row[1],
-            version=row[2],
-            event_id=UUID(row[3]),
-            type=row[4],
-            schema_version=row[5],
-            payload=row[6],
-            occurred_at=_instant(row[7]),
-            recorded_at=_instant(row[8]),
-            causation_id=None if row[9] is None else _uuid(row[9]),
-            correlation_id=_uuid(row[10]),
-            actor=row[11],
-            epoch=row[12],
-            prev_hash=row[13],
-            hash=row[14],
+            row[0],
+            row[1],
+            row[2],
+            UUID(row[3]),
+            row[4],
+            row[5],
+            row[6],
+            _instant(row[7]),
+            _instant(row[8]),
+            None if row[9] is None else _uuid(row[9]),
+            _uuid(row[10]),
+            row[11],
+            row[12],
+            row[13],
+            row[14],
         )
         for row in rows
     ]

@@ -9,7 +9,7 @@ import pytest
 from eventstore.appending import Append, Outcome
 from eventstore.envelope import AppendResult, NewEvent
 from eventstore.errors import StoreReadOnlyError, StoreUnavailableError, StreamConflictError
-from eventstore.group_commit import GroupCommit
+from eventstore.group_commit import GroupCommit, _Waiting
 from tests.eventstore.samples import NOON, new_event
 
 
@@ -138,6 +138,35 @@ def test_an_interrupted_leader_leaves_nobody_asleep(disk: Disk) -> None:
     with pytest.raises(KeyboardInterrupt):
         crowd.first.result(5)
     assert second.result(5)
+
+
+def test_a_follower_that_is_interrupted_hands_on_the_lead_it_was_given(disk: Disk) -> None:
+    group = GroupCommit(disk.commit)
+
+    class Interrupted:
+        """A lock whose owner is interrupted just when it is woken as the next leader."""
+
+        def __init__(self, lock: threading.Lock) -> None:
+            self.lock = lock
+
+        def acquire(self, timeout: float) -> bool:
+            assert self.lock.acquire(timeout=timeout)
+            raise KeyboardInterrupt
+
+        def release(self) -> None:
+            self.lock.release()
+
+    crowd = Crowd(group, disk)
+    waiting = _Waiting(append("heir"))
+    waiting.wake = Interrupted(waiting.wake)  # type: ignore[assignment]  # stands in for the lock
+    group._queue.append(waiting)
+    heir = crowd.pool.submit(group._follow, waiting)
+    second = crowd.add(append("second"))
+    disk.free.set()
+    with pytest.raises(KeyboardInterrupt):
+        heir.result(5)
+    assert second.result(5)
+    assert disk.batches == [["first"], ["second"]]
 
 
 def test_an_append_that_waited_too_long_in_the_queue_was_not_written(disk: Disk) -> None:
