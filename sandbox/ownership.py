@@ -110,7 +110,7 @@ def _prune(merged: Object, previous: FieldSet, managers: Managers, schema: Schem
     if not previous - managers_union(managers):
         return
     gone = fieldset.with_named_parents(previous) - fieldset.with_named_parents(managers_union(managers))
-    for path in sorted(gone, key=len):
+    for path in sorted(gone, key=lambda path: (len(path), path)):
         fieldset.remove(merged, path, schema)
 
 

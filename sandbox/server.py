@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import logging
 import socket
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -14,6 +16,7 @@ from sandbox.faults import DroppedConnectionError
 from sandbox.routing import Request
 
 _DRAIN_MAX = 64 * 1024 * 1024
+_LOG = logging.getLogger("sandbox")
 
 
 class SandboxServer:
@@ -91,7 +94,9 @@ class _HttpServer(ThreadingHTTPServer):
                     request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away in the middle is no news."""
+        """A client that goes away in the middle is no news; anything else is a fault of the sandbox."""
+        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
+            _LOG.exception("the sandbox failed to answer")
 
 
 class _Connection(BaseHTTPRequestHandler):
