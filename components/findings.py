@@ -1,6 +1,7 @@
 """What is wrong with a spec and shows only when it is rendered. Pure; found before anything reaches the cluster."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from api.alertmanager import Alertmanager
 from api.component import Component
 from api.grafana import Grafana
 from api.loki import Loki
-from api.prometheus import Prometheus
+from api.prometheus import Prometheus, RemoteWrite
 from api.shapes import duration_seconds
 from api.tempo import Tempo
 from api.versions import SemVer
@@ -42,6 +43,29 @@ RESERVED_VARIABLES = frozenset(
 )
 #: First version of Prometheus that reads header values from files.
 _HEADER_FILES = SemVer(2, 55, 0)
+_HEADER_NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]{1,256}")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+#: Headers that Prometheus does not let anybody set, in lower case.
+_RESERVED_HEADERS = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "host",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "user-agent",
+        "www-authenticate",
+        "x-amz-content-sha256",
+        "x-amz-date",
+        "x-amz-security-token",
+        "x-prometheus-remote-read-version",
+        "x-prometheus-remote-write-version",
+    }
+)
 
 
 def findings(context: RenderContext) -> tuple[Finding, ...]:
@@ -139,13 +163,29 @@ def _prometheus(context: RenderContext, spec: Prometheus, place: str) -> Iterato
         )
     for name in _repeated(entry.name for entry in spec.remote_write if entry.name):
         yield _config_invalid(f"{place}.remoteWrite", f"the name {name!r} is given twice; rename one")
-    secret_headers = any(not isinstance(value, str) for entry in spec.remote_write for value in entry.headers.values())
-    if secret_headers and context.semver(ComponentName.PROMETHEUS) < _HEADER_FILES:
-        yield _invalid(f"{place}.remoteWrite", "secret headers need Prometheus 2.55 or newer; set version")
+    for number, entry in enumerate(spec.remote_write):
+        yield from _remote_write(context, entry, f"{place}.remoteWrite[{number}]")
     alertmanager = context.spec.components.alertmanager
     yield from _rule_groups([group.name for group in spec.alerting_rules], f"{place}.alertingRules")
     rules = alertmanager.rules if alertmanager else ()
     yield from _rule_groups([group.name for group in rules], "spec.components.alertmanager.rules")
+
+
+def _remote_write(context: RenderContext, entry: RemoteWrite, place: str) -> Iterator[Finding]:
+    if entry.basic_auth and entry.bearer_token:
+        yield _invalid(place, "give either basicAuth or bearerToken")
+    for name, value in entry.headers.items():
+        subject = f"{place}.headers.{name[:64]!r}"
+        if not _HEADER_NAME.fullmatch(name):
+            yield _invalid(subject, "is not the name of an HTTP header")
+        elif name.lower() == "authorization":
+            yield _invalid(subject, "Prometheus refuses this header; use basicAuth or bearerToken")
+        elif name.lower() in _RESERVED_HEADERS:
+            yield _invalid(subject, "Prometheus sets this header itself; remove it")
+        elif isinstance(value, str) and _CONTROL.search(value):
+            yield _invalid(subject, "the value of a header is on one line and has no control characters")
+        elif not isinstance(value, str) and context.semver(ComponentName.PROMETHEUS) < _HEADER_FILES:
+            yield _invalid(subject, "a secret header needs Prometheus 2.55 or newer; set version")
 
 
 def _rule_groups(names: list[str], subject: str) -> Iterator[Finding]:

@@ -22,7 +22,8 @@ FACTS = Facts(
     ports=(Port("http", 3200, app_protocol="http"), Port("grpc", 9095)),
     data_path="/var/tempo",
     scratch_paths=("/tmp",),  # noqa: S108 - a path in the container
-    live_path="/ready",
+    # Not /ready: a bucket that cannot be reached is no reason to restart.
+    live_path="/api/status/buildinfo",
     ready_path="/ready",
     startup_seconds=600,
     grace_seconds=300,

@@ -55,7 +55,7 @@ FULL: dict[str, Any] = {
                     "name": "far",
                     "remoteTimeout": "30s",
                     "basicAuth": {"username": "u", "password": CANARY},
-                    "headers": {"X-Scope-OrgID": "team", "X-Api-Key": {"name": "far", "key": "api"}},
+                    "headers": {"X-Scope-OrgID": "team", "X-Api-Key": {"secretKeyRef": {"name": "far", "key": "api"}}},
                     "tlsConfig": {"ca": {"secretKeyRef": {"name": "far", "key": "ca.crt"}}, "serverName": "far"},
                     "writeRelabelConfigs": [{"action": "drop", "source_labels": ["x"], "regex": "^$"}],
                     "queueConfig": {"maxShards": 10, "batchSendDeadline": "5s"},

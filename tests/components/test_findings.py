@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from api.parsing import parse_spec
 from components.findings import CONFIG_BYTES_MAX, findings
 from eventstore.events import Finding
 from tests.components.samples import ALL_DEFAULT, FULL, MINIMAL, context_of
@@ -105,6 +106,47 @@ def test_a_secret_in_a_scrape_config_where_only_text_works_is_refused() -> None:
         "InvalidValue",
         "spec.components.prometheus.additionalScrapeConfigs[0].params.token",
     )
+
+
+@pytest.mark.parametrize(
+    ("headers", "words"),
+    [
+        ({"Authorization": "x"}, "basicAuth or bearerToken"),
+        ({"Content-Type": "x"}, "sets this header itself"),
+        ({"a b": "x"}, "not the name"),
+        ({"X-Note": "a\nEvil: b"}, "on one line"),
+    ],
+)
+def test_headers_that_prometheus_would_refuse_at_start_are_refused_before(headers: dict[str, str], words: str) -> None:
+    block = {"remoteWrite": [{"url": "https://far.example.com/push", "headers": headers}]}
+    finding = _only("prometheus", block)
+    assert finding.reason == "InvalidValue"
+    assert finding.subject.startswith("spec.components.prometheus.remoteWrite[0].headers.")
+    assert words in finding.message
+
+
+def test_a_secret_header_needs_a_prometheus_that_reads_files() -> None:
+    entry = {"url": "https://far.example.com/push", "headers": {"X-Key": {"secretKeyRef": {"name": "a", "key": "b"}}}}
+    assert _found("prometheus", {"remoteWrite": [entry]}) == []
+    found = _found("prometheus", {"version": "2.54.0", "remoteWrite": [entry]})
+    assert [reason for reason, _ in found] == ["InvalidValue"]
+
+
+def test_two_ways_to_authenticate_are_one_too_many() -> None:
+    entry = {"url": "https://far.example.com/push", "basicAuth": {"username": "u", "password": "p"}, "bearerToken": "t"}
+    assert _found("prometheus", {"remoteWrite": [entry]}) == [
+        ("InvalidValue", "spec.components.prometheus.remoteWrite[0]")
+    ]
+
+
+@pytest.mark.parametrize(
+    "flag", ["--web.enable-admin-api", "--config.file", "web.enable-lifecycle", "storage.tsdb.path"]
+)
+def test_flags_that_open_an_api_or_name_a_file_are_refused(flag: str) -> None:
+    spec = {"components": {"prometheus": {"extraArgs": [{"name": flag, "value": "/etc/passwd"}]}}}
+    parsed = parse_spec(spec, name="prod")
+    assert parsed.spec is None
+    assert flag.lstrip("-") in parsed.findings[0].message
 
 
 def test_a_scrape_timeout_above_the_interval_is_refused() -> None:
