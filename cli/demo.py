@@ -73,6 +73,8 @@ class Demo:
         self._operator: Operator | None = None
         self._transport: ApiTransport | None = None
         self._stopping = threading.Event()
+        #: Stream version of the newest event that was told.
+        self._told = 0
         self._teller: threading.Thread | None = None
 
     # -- life ------------------------------------------------------------------------------------------------------
@@ -149,6 +151,11 @@ class Demo:
         )
         return ready and status.get("phase") == Phase.READY
 
+    def is_closed(self, uid: str) -> bool:
+        """The ledger says that nothing is left of the platform, and the spectator was told."""
+        stored = self.log.load_state(uid) if self.log else None
+        return stored is not None and stored.record.closed and self._told >= stored.version
+
     def wait(self, what: str, met: Callable[[], bool], seconds: float = READY_SECONDS_MAX) -> None:
         """Wait until it is so.
 
@@ -202,6 +209,7 @@ class Demo:
                 if line:
                     write_line(line)
                     sys.stdout.flush()
+                self._told = recorded.version
             self.log.wait_for_append(position, 0.2)
 
     def _say(self, text: str) -> None:
@@ -274,8 +282,7 @@ def _interrupt(stop: threading.Event) -> None:
 def _invite(show: Demo) -> None:
     where = f"--state-dir {show.state_dir}"
     loki = f'{{"namespace":"{show.namespace}","workload":"{show.name}-loki"}}'
-    write_line(
-        f"""
+    lines = f"""
 Try, in another terminal:
   export KUBECONFIG={show.kubeconfig}
   kubectl get obsp -A                                       kubectl describe obsp {show.name}
@@ -288,5 +295,6 @@ Try, in another terminal:
   stackledger replay {show.name} {where}
   stackledger verify --all {where}
 Ctrl-C stops; the directory is kept."""
-    )
+    for line in lines.splitlines():
+        write_line(line)
     sys.stdout.flush()

@@ -15,6 +15,9 @@ from eventstore.events import ObjectRef
 from eventstore.vocabulary import ComponentName
 from projections.state import PlatformState, SpecState
 
+#: A StorageClass is cluster-wide and not the operator's to read: a volume that it cannot bind shows in its pods.
+_READ_BY_NAME = frozenset({"Secret", "ConfigMap"})
+
 
 class DesiredObject(msgspec.Struct, frozen=True, kw_only=True):
     """A manifest's identity: all that a plan needs of it."""
@@ -46,7 +49,7 @@ class _Rendering:
 
     def context(self) -> RenderContext | None:
         """What the components render; None if the spec does not parse (another build accepted it)."""
-        parsed = parse_spec(self.spec.spec, name=self.name).spec
+        parsed = parse_spec(self.spec.spec, name=self.name, pinned=self.spec.versions).spec
         if parsed is None:
             return None
         return RenderContext(
@@ -64,6 +67,15 @@ def desired_objects(state: PlatformState) -> tuple[DesiredObject, ...]:
     if state.accepted is None:
         return ()
     return _objects(_Rendering(state, state.accepted))
+
+
+def is_renderable(state: PlatformState) -> bool:
+    """Whether this build can make manifests of the accepted spec.
+
+    An older or newer build may have accepted what this one refuses. Then nothing is known to be superfluous, and
+    nothing may be written or deleted.
+    """
+    return state.accepted is not None and bool(desired_objects(state))
 
 
 def desired_manifests(state: PlatformState) -> dict[str, Manifest]:
@@ -100,10 +112,10 @@ def dependency_digests(state: PlatformState) -> dict[str, str]:
 class _Referring:
     """A spec seen as the origin of references: equal where the digest is."""
 
-    __slots__ = ("key", "name", "spec")
+    __slots__ = ("key", "name", "spec", "versions")
 
     def __init__(self, spec: SpecState, name: str) -> None:
-        self.spec, self.name, self.key = spec.spec, name, (spec.digest, name)
+        self.spec, self.versions, self.name, self.key = spec.spec, spec.versions, name, (spec.digest, name)
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -114,11 +126,13 @@ class _Referring:
 
 @lru_cache(maxsize=1024)
 def _references(referring: _Referring) -> tuple[Reference, ...]:
-    parsed = parse_spec(referring.spec, name=referring.name).spec
+    parsed = parse_spec(referring.spec, name=referring.name, pinned=referring.versions).spec
     if parsed is None:
         return ()
     ours = inline_secret_name(referring.name)
-    return tuple(reference for reference in references(parsed) if reference.name != ours)
+    return tuple(
+        reference for reference in references(parsed) if reference.kind in _READ_BY_NAME and reference.name != ours
+    )
 
 
 # Digests are small and asked for in every pass of every platform; manifests are large and needed when something is

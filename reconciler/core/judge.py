@@ -2,27 +2,29 @@
 
 from msgspec.structs import replace
 
-from api.defaults import DEFAULT_VERSIONS
+from api.changes import change_findings
 from api.parsing import parse_spec
 from api.spec import PlatformSpec
-from api.versions import incompatibilities, support_findings, upgrade_findings
 from components.findings import findings as component_findings
 from eventstore.events import Finding, SpecAccepted, SpecRejected
-from eventstore.vocabulary import ComponentName
 from projections.state import PlatformState, SpecState
 from reconciler.core.desired import render_context
 
 
 def judge(state: PlatformState) -> SpecAccepted | SpecRejected:
-    """The verdict on `state.observed`, with the version of every enabled component where it is accepted."""
+    """The verdict on `state.observed`, with the version of every enabled component where it is accepted.
+
+    A component whose version the spec leaves open keeps the one it has: a new build of the operator with other
+    defaults must not change what already runs.
+    """
     observed = state.observed
     assert observed is not None
-    parsed = parse_spec(observed.spec, name=state.name)
+    parsed = parse_spec(observed.spec, name=state.name, pinned=_running_versions(state))
     findings: tuple[Finding, ...] = parsed.findings
     versions: dict[str, str] = {}
     if parsed.spec is not None:
-        versions = resolve_versions(parsed.spec, _running_versions(state))
-        findings += _version_findings(state, parsed.spec, versions)
+        versions = {name: version.removeprefix("v") for name, version in parsed.spec.versions.items()}
+        findings += _change_findings(state, parsed.spec)
         findings += _rendering_findings(state, observed, versions) if not findings else ()
     if findings:
         return SpecRejected(generation=observed.generation, digest=observed.digest, findings=findings)
@@ -34,31 +36,16 @@ def wants_pause(state: PlatformState) -> bool:
     return state.observed is not None and state.observed.spec.get("paused") is True
 
 
-def resolve_versions(spec: PlatformSpec, running: dict[str, str]) -> dict[str, str]:
-    """The version of every enabled component: the one asked for, else the one it has, else this build's default.
-
-    A new build of the operator with other defaults must not change what already runs.
-    """
-    return {
-        name.value: component.version.removeprefix("v") or running.get(name) or DEFAULT_VERSIONS[name]
-        for name, component in spec.enabled_components()
-    }
-
-
 def _running_versions(state: PlatformState) -> dict[str, str]:
     return state.accepted.versions if state.accepted else {}
 
 
-def _version_findings(state: PlatformState, spec: PlatformSpec, versions: dict[str, str]) -> tuple[Finding, ...]:
-    unsupported = support_findings(versions)
-    if unsupported:
-        return unsupported
-    found = [*incompatibilities(versions)]
-    for name, before in _running_versions(state).items():
-        after = versions.get(name, before)
-        if after != before:
-            found += upgrade_findings(ComponentName(name), before, after, allow_downgrade=spec.allow_downgrade)
-    return tuple(found)
+def _change_findings(state: PlatformState, after: PlatformSpec) -> tuple[Finding, ...]:
+    """What cannot be changed on a platform that exists: versions without a way between them, storage, schemas."""
+    if state.accepted is None:
+        return ()
+    before = parse_spec(state.accepted.spec, name=state.name, pinned=state.accepted.versions).spec
+    return change_findings(before, after) if before is not None else ()
 
 
 def _rendering_findings(state: PlatformState, observed: SpecState, versions: dict[str, str]) -> tuple[Finding, ...]:

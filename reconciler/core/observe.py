@@ -106,7 +106,7 @@ def _observe_platform(state: PlatformState, seen: PlatformSighting) -> Iterator[
             namespace=seen.namespace,
             name=seen.name,
             generation=seen.generation,
-            spec=seen.spec,
+            spec=canonical(seen.spec),
             digest=seen.digest,
             field_manager=seen.field_manager,
             changed_paths=changed_paths(before.spec if before else {}, seen.spec),
@@ -191,6 +191,12 @@ def _same(before: ComponentState, seen: ComponentObserved) -> bool:
         and before.running_version == seen.running_version
         and before.problems == seen.problems
     )
+
+
+def canonical(spec: dict[str, Any]) -> dict[str, Any]:
+    """The spec as it comes back from the log, keys sorted: memory must render what a replay renders."""
+    sorted_again: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(spec, order="sorted"))
+    return sorted_again
 
 
 def changed_paths(before: Any, after: Any, prefix: str = "") -> tuple[str, ...]:

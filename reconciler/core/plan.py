@@ -22,7 +22,7 @@ from eventstore.events import (
 from eventstore.vocabulary import INSTALL_ORDER, ComponentName, ComponentPhase, Phase
 from projections.state import ObjectState, PlatformState
 from reconciler.core.deadlines import teardown_deadline
-from reconciler.core.desired import DesiredObject, desired_objects
+from reconciler.core.desired import DesiredObject, desired_objects, is_renderable
 
 _WRITING_PHASES = frozenset({Phase.INSTALLING, Phase.READY, Phase.UPGRADING})
 
@@ -114,7 +114,7 @@ def _retry_pending(state: PlatformState, now: datetime) -> bool:
 
 
 def _blocked_by(state: PlatformState, now: datetime) -> WaitingOn | None:
-    if state.accepted is None or state.phase not in _WRITING_PHASES:
+    if state.phase not in _WRITING_PHASES or not is_renderable(state):
         return WaitingOn.SPEC
     if state.missing:
         return WaitingOn.PREREQUISITES

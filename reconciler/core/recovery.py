@@ -15,7 +15,7 @@ from eventstore.events import (
 )
 from eventstore.vocabulary import KIND, ComponentName, ComponentPhase, ErrorCategory, Phase, Trigger
 from projections.state import Failure, PlatformState
-from reconciler.core.desired import desired_objects
+from reconciler.core.desired import desired_objects, is_renderable
 from reconciler.core.preflight import preflight
 from reconciler.core.progress import is_healthy
 from reconciler.core.retry import due_at, retry_delay_seconds
@@ -44,6 +44,9 @@ def configuration_error(state: PlatformState) -> Failure | None:
     if findings:
         message = "; ".join(finding.message for finding in findings)
         return Failure(category=ErrorCategory.CONFIGURATION, reason=findings[0].reason, message=message)
+    if state.accepted is not None and not is_renderable(state):
+        message = "this build of the operator cannot run the accepted spec; nothing is touched: change the spec"
+        return Failure(category=ErrorCategory.CONFIGURATION, reason="SpecNotSupported", message=message)
     failure = state.failure
     return failure if failure is not None and failure.category is ErrorCategory.CONFIGURATION else None
 

@@ -10,6 +10,7 @@ from eventstore.vocabulary import ComponentName, ErrorCategory, Phase
 from projections.platform import initial
 from projections.state import PlatformState
 from reconciler.core.conclude import apply_events, conclude
+from reconciler.core.observe import canonical
 from reconciler.core.plan import open_requests
 from reconciler.shell.sight import spec_digest
 
@@ -47,7 +48,7 @@ class Story:
                 namespace="demo",
                 name="prod",
                 generation=self.generation,
-                spec=spec,
+                spec=canonical(spec),
                 digest=digest,
                 field_manager="kubectl",
                 created_at=START,

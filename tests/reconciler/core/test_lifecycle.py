@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from eventstore import events as e
 from eventstore.vocabulary import ComponentPhase, Phase
@@ -268,3 +269,27 @@ def _in_phase(phase: Phase) -> Story:
         story.wait(30)
     assert story.is_in(phase)
     return story
+
+
+def test_the_order_in_which_a_spec_was_written_changes_nothing() -> None:
+    jobs = [{"job_name": "shop", "static_configs": [{"targets": ["shop:80"], "labels": {"z": "1", "a": "2"}}]}]
+    turned = [{"static_configs": [{"labels": {"a": "2", "z": "1"}, "targets": ["shop:80"]}], "job_name": "shop"}]
+    given = ({"components": {"prometheus": {"additionalScrapeConfigs": written}}} for written in (jobs, turned))
+    stories = [installed(spec) for spec in given]
+        installed({"components": {"prometheus": {"additionalScrapeConfigs": given}}}) for given in (jobs, turned)
+    ]
+    first, second = ({k: c.applied_digest for k, c in story.state.objects.items()} for story in stories)
+    assert first == second
+
+
+def test_a_spec_this_build_cannot_run_is_left_alone_entirely() -> None:
+    story = installed(MINIMAL)
+    assert story.state.accepted is not None
+    # Accepted by another build, which knew this version.
+    unknown = replace(story.state.accepted, spec={"components": {"prometheus": {"version": "1.2.3"}}}, digest="other")
+    story.state = replace(story.state, accepted=unknown)
+    asked = len(story.all(e.ApplyRequested)), len(story.all(e.DeleteRequested))
+    story.see(e.DriftDetected(ref=next(iter(story.state.objects.values())).ref, kind="Missing"))
+    story.wait(24 * 3600)
+    assert (len(story.all(e.ApplyRequested)), len(story.all(e.DeleteRequested))) == asked
+    assert condition(story, "Ready") == ("False", "SpecNotSupported")
