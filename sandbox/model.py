@@ -297,6 +297,8 @@ class ClusterModel:
             merged, managers = ownership.apply(
                 before, config, kind.storage_schema, writer, force=write.force, now=timestamp(self.now())
             )
+            if merged is before:
+                return before
             merged["metadata"].pop("resourceVersion", None)
             return self._update(kind, before, merged, write, subresource, managers)
 

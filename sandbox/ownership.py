@@ -82,7 +82,7 @@ def record_update(before: Object | None, after: Object, schema: Schema, writer: 
 def apply(
     live: Object | None, config: Object, schema: Schema, writer: ManagerKey, *, force: bool, now: str
 ) -> tuple[Object, Managers]:
-    """The object after a server-side apply, and its owners.
+    """The object after a server-side apply (`live` itself if that changes nothing), and its owners.
 
     Raises:
         StatusError: 409, other managers own fields that would change.
@@ -100,6 +100,8 @@ def apply(
     for key, fields in conflicts.items():
         managers[key] = Owned(managers[key].fields - fields, managers[key].time)
     previous = managers.get(writer, Owned(EMPTY, now))
+    if not changed and previous.fields == wanted:
+        return live, managers
     managers[writer] = previous if previous.fields == wanted else Owned(wanted, now)
     _prune(merged, previous.fields, managers, schema)
     return merged, managers

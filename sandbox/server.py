@@ -93,7 +93,7 @@ class _HttpServer(ThreadingHTTPServer):
                 with contextlib.suppress(OSError):
                     request.shutdown(socket.SHUT_RDWR)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  the base class's arguments
         """A client that goes away in the middle is no news; anything else is a fault of the sandbox."""
         if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
             _LOG.exception("the sandbox failed to answer")

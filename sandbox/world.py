@@ -126,13 +126,13 @@ class World:
     def _pass(self, now: datetime) -> None:
         self._garbage.collect()
         self._service_accounts()
-        self._claims()
         for item in self.items("apps", "deployments"):
             reconcile_deployment(self, item, now)
         for item in self.items("apps", "replicasets"):
             reconcile_replica_set(self, item)
         for item in self.items("apps", "statefulsets"):
             reconcile_stateful_set(self, item)
+        self._claims()
         self.kubelet.step(now)
         self._budgets()
         self._quotas()

@@ -143,11 +143,10 @@ def _custom_causes(kind: Kind, item: Object, before: Object | None) -> list[Caus
 
 
 def _builtin_causes(kind: Kind, item: Object, before: Object | None) -> list[Cause]:
-    found = [
-        cause
-        for cause in violations(item, kind.storage_schema)
-        if not cause[2].startswith(("status", "metadata.managedFields"))
-    ]
+    # Written by the server and its controllers: not looked at again.
+    body = {key: value for key, value in item.items() if key != "status"}
+    body["metadata"] = {key: value for key, value in item["metadata"].items() if key != "managedFields"}
+    found = list(violations(body, kind.storage_schema))
     found += validation.builtin_causes(kind.kind, item)
     if before is not None:
         found += validation.change_causes(kind.kind, before, item)
