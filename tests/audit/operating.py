@@ -11,6 +11,7 @@ from projections.platform import initial
 from projections.state import PlatformState
 from reconciler.core.conclude import apply_events, conclude
 from reconciler.core.desired import desired_manifests
+from reconciler.core.observe import canonical
 from reconciler.core.plan import open_requests
 from reconciler.shell.states import state_record
 
@@ -59,7 +60,7 @@ class Operated:
                 namespace="obs",
                 name="prod",
                 generation=1,
-                spec=dict(spec or SPEC),
+                spec=canonical(spec or SPEC),
                 digest="sha256:1",
                 field_manager="kubectl",
                 created_at=START,
