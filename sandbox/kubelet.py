@@ -207,8 +207,12 @@ class Kubelet:
         }
 
     def _next_address(self) -> str:
-        self._address += 1
-        return f"10.244.{self._address // 250 % 250}.{self._address % 250 + 1}"
+        taken = {dig(pod, "status", "podIP") for pod in self._world.items("", "pods")}
+        while True:
+            self._address += 1
+            address = f"10.244.{self._address // 250 % 250}.{self._address % 250 + 1}"
+            if address not in taken:
+                return address
 
 
 _VOLUME_SOURCES = (("configmaps", "configMap", "name"), ("secrets", "secret", "secretName"))

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sandbox import claims, customkinds, eventkinds, ownership, patching, quota, writing
+from sandbox import admission, claims, customkinds, eventkinds, ownership, patching, quota, writing
 from sandbox.errors import (
     StatusError,
     already_exists,
     bad_request,
-    forbidden,
     invalid,
     invalid_value,
     method_not_allowed,
@@ -24,7 +23,7 @@ from sandbox.errors import (
     required,
     too_large,
 )
-from sandbox.kinds import CRD_KEY, NAMESPACE_KEY, GroupKind, Kind, Registry, Version
+from sandbox.kinds import CRD_KEY, GroupKind, Kind, Registry, Version
 from sandbox.ownership import ManagerKey
 from sandbox.parts import applied_part, carried_over, core_fields, is_finished, storage_key
 from sandbox.selectors import Predicate, everything, field_selector, label_selector
@@ -66,7 +65,6 @@ class ClusterModel:
         self.store = Store(history)
         #: Called with (kind, before, after) for each write, under the lock; `after` is None for a removal.
         self.on_write: list[Callable[[Kind, Object | None, Object | None], None]] = []
-        self._service_count = 0
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -168,40 +166,15 @@ class ClusterModel:
     def _insert(self, kind: Kind, item: Object, managers: ownership.Managers, write: Write) -> Object:
         meta = item["metadata"]
         namespace, name = meta.get("namespace", ""), meta["name"]
-        self._check_namespace(kind, namespace, name)
+        admission.check_namespace(self.store, kind, namespace, name)
         writing.validate(kind, item, None)
         if self.store.get(storage_key(kind), (namespace, name)):
             raise already_exists(kind.plural, kind.group, name)
         if kind.namespaced:
             quota.admit(self.store, self.registry.all(), kind, item, None)
-        self._allocate(kind, item)
+        admission.allocate(self.store, kind, item)
         meta["managedFields"] = ownership.entries_of(managers)
         return self._commit(kind, None, item, write)
-
-    def _check_namespace(self, kind: Kind, namespace: str, name: str) -> None:
-        if not kind.namespaced:
-            return
-        found = self.store.get(NAMESPACE_KEY, ("", namespace))
-        if found is None:
-            raise not_found("namespaces", "", namespace)
-        if found["metadata"].get("deletionTimestamp") and kind.kind != "Event":
-            text = f"unable to create new content in namespace {namespace} because it is being terminated"
-            cause = ("NamespaceTerminating", f"namespace {namespace} is being terminated", "metadata.namespace")
-            raise forbidden(kind.plural, kind.group, name, text, [cause])
-
-    def _allocate(self, kind: Kind, item: Object) -> None:
-        """What only the server can fill in: cluster IPs, the class of a claim, the status of a definition."""
-        if kind.kind == "Service" and not kind.custom and dig(item, "spec", "type") != "ExternalName":
-            spec = item["spec"]
-            if not spec.get("clusterIP"):
-                self._service_count += 1
-                spec["clusterIP"] = f"10.96.{self._service_count // 250}.{self._service_count % 250 + 1}"
-            spec.setdefault("clusterIPs", [spec["clusterIP"]])
-            item.setdefault("status", {"loadBalancer": {}})
-        elif kind.key == claims.CLAIMS and "storageClassName" not in item["spec"]:
-            name = claims.default_class(self.store)
-            if name:
-                item["spec"]["storageClassName"] = name
 
     def replace(
         self, kind: Kind, version: Version, namespace: str, name: str, body: Any, write: Write, subresource: str = ""

@@ -264,6 +264,7 @@ def test_a_service_gets_an_address_and_keeps_it(bench: Bench) -> None:
     item = bench.create(service())
     address = item["spec"]["clusterIP"]
     assert address.startswith("10.96.")
+    assert bench.create(service("second"))["spec"]["clusterIP"] not in (address, "", None)
     assert bench.create(service("headless", clusterIP="None"))["spec"]["clusterIP"] == "None"
     with pytest.raises(StatusError, match="may not change once set"):
         bench.patch(service(), {"spec": {"clusterIP": "10.96.9.9"}})

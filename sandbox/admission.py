@@ -1,0 +1,48 @@
+"""What a creation needs of the cluster around it: a namespace that lives, addresses, a default class."""
+
+from itertools import count
+
+from sandbox import claims
+from sandbox.errors import Cause, forbidden, not_found
+from sandbox.kinds import NAMESPACE_KEY, GroupKind, Kind
+from sandbox.store import Store
+from sandbox.values import Object, dig
+
+SERVICES = GroupKind("", "services")
+
+
+def check_namespace(store: Store, kind: Kind, namespace: str, name: str) -> None:
+    """Refuse what would be created in a namespace that is absent or on its way out.
+
+    Raises:
+        StatusError: 404 or 403.
+    """
+    if not kind.namespaced:
+        return
+    found = store.get(NAMESPACE_KEY, ("", namespace))
+    if found is None:
+        raise not_found("namespaces", "", namespace)
+    if found["metadata"].get("deletionTimestamp") and kind.kind != "Event":
+        text = f"unable to create new content in namespace {namespace} because it is being terminated"
+        cause: Cause = ("NamespaceTerminating", f"namespace {namespace} is being terminated", "metadata.namespace")
+        raise forbidden(kind.plural, kind.group, name, text, [cause])
+
+
+def allocate(store: Store, kind: Kind, item: Object) -> None:
+    """Fill in what only the server knows, in place: the address of a Service, the class of a claim."""
+    if kind.key == SERVICES and dig(item, "spec", "type") != "ExternalName":
+        spec = item["spec"]
+        if not spec.get("clusterIP"):
+            spec["clusterIP"] = _free_address(store)
+        spec.setdefault("clusterIPs", [spec["clusterIP"]])
+        item.setdefault("status", {"loadBalancer": {}})
+    elif kind.key == claims.CLAIMS and "storageClassName" not in item["spec"]:
+        name = claims.default_class(store)
+        if name:
+            item["spec"]["storageClassName"] = name
+
+
+def _free_address(store: Store) -> str:
+    taken = {dig(item, "spec", "clusterIP") for item in store.items(SERVICES)}
+    candidates = (f"10.96.{number // 250}.{number % 250 + 1}" for number in count(1))
+    return next(address for address in candidates if address not in taken)
