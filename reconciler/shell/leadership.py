@@ -19,6 +19,8 @@ logger = structlog.get_logger()
 
 #: Share of the time-to-live that is given away, so that a slow last write is over before another replica begins.
 MARGIN = 0.2
+#: Why a lease is given back on purpose.
+STOPPED = "stopped"
 
 
 class Leadership:
@@ -78,7 +80,7 @@ class Leadership:
             thread.join(timeout_seconds / 2)
         with self._lock:
             lease, self._lease = self._lease, None
-        self._announce("stopped")
+        self._announce(STOPPED)
         if lease is None:
             return
         # In a thread: a database that hangs must not keep the process from ending; the lease then runs out by itself.
@@ -128,7 +130,7 @@ class Leadership:
                 return
             before, self._announced = self._announced, epoch
             if before is not None:
-                logger.warning("lease_lost", epoch=before, why=why)
+                (logger.info if why == STOPPED else logger.warning)("lease_lost", epoch=before, why=why)
                 self._on_loss(why)
             if epoch is not None:
                 logger.info("lease_gained", epoch=epoch)
