@@ -243,8 +243,8 @@ def example_file() -> Path:
     return packaged if packaged.exists() else here.parent / "examples" / "full.yaml"
 
 
-def demo(*, state_dir: Path | None, tour: bool, leave: bool) -> int:
-    """Run the demo; the exit code. `leave`: stop once it is Ready, or the tour is over."""
+def demo(*, state_dir: Path | None, leave: bool, tour: Callable[[Demo], int] | None = None) -> int:
+    """Run the demo; the exit code. `tour` is walked once it is Ready; `leave`: stop then."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: _interrupt(stop))
@@ -259,10 +259,7 @@ def demo(*, state_dir: Path | None, tour: bool, leave: bool) -> int:
         if stop.is_set():
             return EXIT_OK
         write_line(f"{show.namespace}/{show.name} is Ready after {time.monotonic() - began:.1f} s")
-        if tour:
-            from cli.tour import walk
-
-            return walk(show)
+        code = tour(show) if tour else EXIT_OK
         if not leave:
             _invite(show)
             stop.wait()
@@ -270,7 +267,7 @@ def demo(*, state_dir: Path | None, tour: bool, leave: bool) -> int:
         show.stop()
     if not leave:
         note(f"stopped; the ledger is kept: stackledger history {show.name} --state-dir {show.state_dir}")
-    return EXIT_OK
+    return code
 
 
 def _interrupt(stop: threading.Event) -> None:

@@ -103,8 +103,9 @@ def demo(
       stackledger demo --state-dir ./demo
     """
     from cli.demo import demo as run_demo
+    from cli.tour import walk
 
-    return int(run_demo(state_dir=state_dir, tour=tour, leave=leave) or 0)
+    return run_demo(state_dir=state_dir, leave=leave, tour=walk if tour else None)
 
 
 def version() -> int:
