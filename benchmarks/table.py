@@ -37,6 +37,11 @@ def compared(name: str, value: float, unit: str, peer: str, peer_value: float, *
     )
 
 
+def beside(name: str, value: float, unit: str, peer: str, peer_value: float) -> Row:
+    """A row that shows a ratio to a peer and has no bar."""
+    return Row(name=name, value=value, unit=unit, peer=peer, peer_value=peer_value, ratio=value / peer_value)
+
+
 def limited(name: str, value: float, unit: str, *, below: float) -> Row:
     """A row whose bar is a figure that must not be reached."""
     return Row(name=name, value=value, unit=unit, bar=f"< {below:g} {unit}", passed=value < below)

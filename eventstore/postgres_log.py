@@ -92,13 +92,13 @@ class PostgresEventLog:
             rows = self._call_again(statement, arguments)
         return [outcome_of(append, row) for append, row in zip(batch, rows, strict=True)]
 
-    def _call(self, statement: str, arguments: list[list[Any]]) -> list[tuple[Any, ...]]:
+    def _call(self, statement: str, arguments: list[Any]) -> list[tuple[Any, ...]]:
         if self._writer is None:
             self._writer = self._connect()
         with self._writer.cursor(binary=True) as cursor:
             return cursor.execute(statement, arguments, prepare=True).fetchall()
 
-    def _call_again(self, statement: str, arguments: list[list[Any]]) -> list[tuple[Any, ...]]:
+    def _call_again(self, statement: str, arguments: list[Any]) -> list[tuple[Any, ...]]:
         """The same batch on a new connection: if the first try was committed after all, its results come back."""
         try:
             return self._call(statement, arguments)

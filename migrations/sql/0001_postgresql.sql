@@ -63,12 +63,14 @@ DECLARE
     h integer := 0;
 BEGIN
     PERFORM pg_advisory_xact_lock(7301450982116001);
-    v_epoch := coalesce((SELECT epoch FROM leases WHERE name = 'operator'), 0);
-    SELECT position, recorded_at INTO v_position, v_recorded_at FROM events ORDER BY position DESC LIMIT 1;
-    v_position := coalesce(v_position, 0);
-    v_recorded_at := greatest(v_recorded_at, clock_timestamp());
+    SELECT coalesce((SELECT epoch FROM leases WHERE name = 'operator'), 0),
+           coalesce(last.position, 0),
+           greatest(last.recorded_at, clock_timestamp()),
+           EXISTS (SELECT 1 FROM events WHERE event_id = ANY (e_ids))
+      INTO v_epoch, v_position, v_recorded_at, v_retry
+      FROM (VALUES (1)) AS one
+      LEFT JOIN LATERAL (SELECT position, recorded_at FROM events ORDER BY position DESC LIMIT 1) AS last ON true;
     v_recorded := (extract(epoch FROM v_recorded_at) * 1000000)::bigint;
-    v_retry := EXISTS (SELECT 1 FROM events WHERE event_id = ANY (e_ids));
 
     FOR i IN 1 .. cardinality(a_streams) LOOP
         v_stream := a_streams[i];
@@ -174,10 +176,12 @@ BEGIN
     SELECT * FROM unnest(h_stream, h_version, h_hash, h_first)
         ON CONFLICT (stream_id) DO UPDATE SET version = excluded.version, hash = excluded.hash;
 
-    INSERT INTO contents (digest, body)
-    SELECT c.digest, c.body FROM unnest(c_appends, c_digests, c_bodies) AS c (append, digest, body)
-     WHERE v_written[c.append]
-        ON CONFLICT (digest) DO NOTHING;
+    IF c_digests IS NOT NULL THEN
+        INSERT INTO contents (digest, body)
+        SELECT c.digest, c.body FROM unnest(c_appends, c_digests, c_bodies) AS c (append, digest, body)
+         WHERE v_written[c.append]
+            ON CONFLICT (digest) DO NOTHING;
+    END IF;
 END
 $ledger$
 -- next

@@ -79,7 +79,7 @@ def test_an_append_that_was_committed_but_whose_reply_was_lost_is_written_once(l
     assert isinstance(log, PostgresEventLog)
     call, calls = log._call, 0
 
-    def lose_the_first_reply(statement: str, arguments: list[list[Any]]) -> list[tuple[Any, ...]]:
+    def lose_the_first_reply(statement: str, arguments: list[Any]) -> list[tuple[Any, ...]]:
         nonlocal calls
         calls += 1
         rows = call(statement, arguments)
@@ -98,7 +98,7 @@ def test_an_append_of_unknown_fate_is_settled_by_appending_it_again(log: EventLo
     call = log._call
     events = new_events(2)
 
-    def lose_every_reply(statement: str, arguments: list[list[Any]]) -> list[tuple[Any, ...]]:
+    def lose_every_reply(statement: str, arguments: list[Any]) -> list[tuple[Any, ...]]:
         call(statement, arguments)
         raise psycopg.OperationalError("server closed the connection unexpectedly")
 
