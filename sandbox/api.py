@@ -222,11 +222,10 @@ class _Call:
                 raise
             # Like a real server: 200, and the refusal as the first event.
             return Response(stream=iter([{"type": "ERROR", "object": error.body()}]))
-        return Response(stream=self._lines(watch))
+        return Response(stream=self._lines(watch, self._api.faults.watch_generation))
 
-    def _lines(self, watch: Watch) -> Iterator[Any]:
+    def _lines(self, watch: Watch, generation: int) -> Iterator[Any]:
         faults = self._api.faults
-        generation = faults.watch_generation
         seconds = routing.seconds_of(self._query.get("timeoutSeconds"), _WATCH_SECONDS)
         bookmarks = self._query.get("allowWatchBookmarks") in ("true", "1", "True")
         due = time.monotonic() + _BOOKMARK_SECONDS

@@ -244,8 +244,11 @@ def test_a_denied_call_is_worded_as_by_rbac(faultless: SandboxServer, core: Any,
 def test_dropped_watches_end_and_silent_ones_say_nothing(faultless: SandboxServer, core: Any, space: str) -> None:
     path = f"/api/v1/namespaces/{space}/configmaps?watch=1&timeoutSeconds=20&allowWatchBookmarks=true"
     ended = threading.Event()
+    watches = faultless.sandbox.faults.calls.get(("watch", "configmaps"), 0)
     in_background(lambda: call(faultless, "GET", path), ended)
-    time.sleep(0.3)
+    while faultless.sandbox.faults.calls.get(("watch", "configmaps"), 0) == watches:
+        time.sleep(0.01)
+    time.sleep(0.1)
     control(faultless, "drop-watches")
     assert ended.wait(5)
     revision = core.list_namespaced_config_map(space).metadata.resource_version
