@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import signal
 import sys
 import tempfile
@@ -265,7 +266,9 @@ def demo(*, state_dir: Path | None, leave: bool, tour: Callable[[Demo], int] | N
             stop.wait()
     finally:
         show.stop()
-    if not leave:
+    if leave and not show.kept:
+        shutil.rmtree(show.state_dir, ignore_errors=True)
+    elif not leave:
         note(f"stopped; the ledger is kept: stackledger history {show.name} --state-dir {show.state_dir}")
     return code
 
