@@ -1,4 +1,4 @@
-"""What the whole operator costs: an install against a bare client, a platform at rest, and how soon a change is seen."""
+"""What the whole operator costs: an install beside a bare client, a platform at rest, the wait for an edit to be seen."""
 
 import copy
 import logging
@@ -91,9 +91,12 @@ def _children(stage: Stage) -> list[KubernetesObject]:
     for child in stage.state().objects.values():
         live = stage.get(child.ref.api_version, child.ref.kind, child.ref.name)
         assert live is not None
-        kept = {key: live[key] for key in ("apiVersion", "kind", "spec", "data", "type") if key in live}
+        kept: KubernetesObject = {
+            key: live[key] for key in ("apiVersion", "kind", "spec", "data", "type") if key in live
+        }
         labels = live["metadata"].get("labels", {})
-        found.append({**kept, "metadata": {"name": f"bare-{live['metadata']['name']}", "labels": labels}})
+        metadata = {"name": f"bare-{live['metadata']['name']}", "labels": labels}
+        found.append({**kept, "metadata": metadata})
     return found
 
 
@@ -117,9 +120,9 @@ def _is_ready(stage: Stage, resource: Resource, body: KubernetesObject) -> bool:
 def _renamed(manifest: KubernetesObject) -> KubernetesObject:
     """The same object beside the operator's: another name, another selector, no address of its own."""
     body: KubernetesObject = copy.deepcopy(manifest)
-    labels = {**body["metadata"]["labels"], "app.kubernetes.io/instance": "bare"}
+    labels: dict[str, str] = {**body["metadata"]["labels"], "app.kubernetes.io/instance": "bare"}
     body["metadata"]["labels"] = {key: value for key, value in labels.items() if "managed-by" not in key}
-    spec = body.get("spec") or {}
+    spec: KubernetesObject = body.get("spec") or {}
     for key in ("clusterIP", "clusterIPs"):
         if spec.get(key) != "None" and spec.get(key) != ["None"]:
             spec.pop(key, None)
