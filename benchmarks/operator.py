@@ -1,4 +1,4 @@
-"""What the whole operator costs: an install beside a bare client, a platform at rest, the wait for an edit to be seen."""
+"""What the operator costs: an install beside a bare client, a platform at rest, the time until an edit is seen."""
 
 import copy
 import logging

@@ -85,7 +85,7 @@ class Operator:
         cache = self._cache = ObjectCache([*(watched.resource.kind for watched in WATCHED), SECRET.kind])
         self._queue: WorkQueue[tuple[str, str]] = WorkQueue(clock.monotonic, self.metrics)
         self.metrics.follow_queue(self._queue)
-        self._states = States(log, _new_id)
+        self._states = States(log)
         self._dependencies = Dependencies(
             self._cluster,
             hmac_key,

@@ -14,8 +14,10 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from eventstore.codec import encode
+from eventstore.envelope import NewEvent
 from eventstore.errors import CorruptEventError, StaleEpochError, StreamConflictError, UnknownEventError
-from eventstore.events import ApplyRequested, Event, Outcome, PlatformObserved
+from eventstore.events import ApplyRequested, Decision, Event, Outcome, PlatformObserved
 from eventstore.log import EventLog
 from projections.state import PlatformState
 from reconciler.core.conclude import apply_events, conclude
@@ -23,6 +25,7 @@ from reconciler.core.deadlines import next_due
 from reconciler.core.desired import desired_manifests
 from reconciler.core.observe import observe
 from reconciler.core.plan import open_requests
+from reconciler.core.preflight import preflight
 from reconciler.core.status import status
 from reconciler.shell.cache import ObjectCache, PlatformKey
 from reconciler.shell.cluster import Cluster, ClusterError, KubernetesObject
@@ -201,17 +204,7 @@ class Reconciler:
         events: tuple[Event, ...],
         now: datetime,
     ) -> Known:
-        ourselves = f"stackledger/epoch-{this.epoch}"
-
-        def actor(event: Event) -> str:
-            return event.field_manager if isinstance(event, PlatformObserved) else ourselves
-
-        def cause(event: Event) -> UUID | None:
-            return this.request_ids.get(event.request) if isinstance(event, Outcome) else None
-
-        envelopes = self._states.envelopes(
-            events, now=now, correlation_id=this.correlation_id, actor=actor, cause=cause
-        )
+        envelopes = self._envelopes(this, events, now)
         first = known.state.version + 1
         appended = self._states.append(
             known, after, envelopes, now=now, epoch=this.epoch, contents=_contents(after, events)
@@ -219,6 +212,28 @@ class Reconciler:
         this.request_ids.update({first + index: new.event_id for index, new in enumerate(envelopes)})
         self._announce(after, events, first)
         return appended
+
+    def _envelopes(self, this: Pass, events: tuple[Event, ...], now: datetime) -> list[NewEvent]:
+        """Each event with its id and its cause: an outcome's is the request, a decision's what was seen with it."""
+        ids = [self._new_id(now) for _ in events]
+        seen = next((id_ for id_, event in zip(ids, events, strict=True) if not isinstance(event, Decision)), None)
+
+        def cause(event: Event) -> UUID | None:
+            if isinstance(event, Outcome):
+                return this.request_ids.get(event.request)
+            return seen if isinstance(event, Decision) else None
+
+        return [
+            encode(
+                event,
+                event_id=id_,
+                occurred_at=now,
+                causation_id=cause(event),
+                correlation_id=this.correlation_id,
+                actor=event.field_manager if isinstance(event, PlatformObserved) else f"stackledger/epoch-{this.epoch}",
+            )
+            for id_, event in zip(ids, events, strict=True)
+        ]
 
     # -- status ----------------------------------------------------------------------------------------------------
 
@@ -269,7 +284,8 @@ def _again_after(state: PlatformState, now: datetime, *, unfinished: bool) -> fl
         return 0.0
     due = next_due(state, now)
     waits = [(due - now).total_seconds()] if due is not None else []
-    if state.missing:
+    if state.missing or (state.accepted is not None and preflight(state).refused):
+        # Secrets are not watched: only another look tells that one was mended.
         waits.append(state.policy.prerequisite_poll_seconds)
     return min(waits, default=None)
 

@@ -4,15 +4,12 @@ If another process did append, the log refuses our next append with a conflict, 
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID
 
 import msgspec
 
-from eventstore.codec import encode
 from eventstore.envelope import GENESIS_HASH, NewEvent, StateRecord
-from eventstore.events import Event
 from eventstore.log import EventLog
 from projections.platform import fold, initial
 from projections.state import FOLD_VERSION, PlatformState
@@ -32,8 +29,8 @@ class Known(msgspec.Struct, frozen=True):
 class States:
     """Loads, keeps and appends to platform states. Thread-safe per stream: one stream has one worker at a time."""
 
-    def __init__(self, log: EventLog, new_id: Callable[[datetime], UUID]) -> None:
-        self._log, self._new_id = log, new_id
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
         self._known: dict[str, Known] = {}
         self._lock = threading.Lock()
 
@@ -87,28 +84,6 @@ class States:
         known = Known(after, result.head_hash)
         self._remember(stream_id, known)
         return known
-
-    def envelopes(
-        self,
-        events: Sequence[Event],
-        *,
-        now: datetime,
-        correlation_id: UUID,
-        actor: Callable[[Event], str],
-        cause: Callable[[Event], UUID | None],
-    ) -> list[NewEvent]:
-        """The events of one append, each with an id of its own."""
-        return [
-            encode(
-                event,
-                event_id=self._new_id(now),
-                occurred_at=now,
-                causation_id=cause(event),
-                correlation_id=correlation_id,
-                actor=actor(event),
-            )
-            for event in events
-        ]
 
     def _read(self, stream_id: str) -> Known:
         stored = self._log.load_state(stream_id)
