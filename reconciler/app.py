@@ -188,9 +188,10 @@ class Operator:
         """The lease epoch under which this replica acts; None on standby."""
         return self._leadership.epoch()
 
-    def problems(self) -> list[str]:
-        """Why this replica is not ready. Empty: it is."""
-        return [text for check in self._readiness().values() if (text := check())]
+    @property
+    def ports(self) -> list[int]:
+        """The ports that probes and metrics are served on."""
+        return [server.port for server in self._servers]
 
     # -- jobs ------------------------------------------------------------------------------------------------------
 
