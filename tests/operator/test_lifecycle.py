@@ -1,6 +1,7 @@
 """A platform's life as a user sees it, on SQLite and on PostgreSQL."""
 
 import time
+from typing import Any
 
 import pytest
 
@@ -9,8 +10,8 @@ from eventstore.vocabulary import INSTALL_ORDER
 from reconciler.shell.resources import STATEFUL_SET, resource_for
 from tests.operator.stage import WRITES, Stage
 
-MINIMAL = {"components": {"prometheus": {"enabled": True}}}
-FULL = {"components": {name.value: {} for name in INSTALL_ORDER}}
+MINIMAL: dict[str, Any] = {"components": {"prometheus": {"enabled": True}}}
+FULL: dict[str, Any] = {"components": {name.value: {} for name in INSTALL_ORDER}}
 
 
 def test_from_creation_to_ready_upgrade_and_deletion(either_stage: Stage) -> None:
