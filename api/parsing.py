@@ -13,7 +13,7 @@ from api.fields import UnknownField, unknown_fields, without_nulls
 from api.freeform import UNRECORDED, is_unrecorded_text
 from api.hints import hint
 from api.naming import inline_secret_name, name_findings
-from api.redaction import is_unrecorded, path_text, redact
+from api.redaction import SPEC_TOO_LONG, is_unrecorded, path_text, redact
 from api.spec import PlatformSpec
 from api.versions import incompatibilities, support_findings
 from eventstore.events import Finding
@@ -119,6 +119,7 @@ def _unrecorded_findings(value: Any, path: tuple[str | int, ...] = ()) -> list[F
     if is_unrecorded(value):
         subject = f"spec.{path_text(path)}"
         reason = "ConfigInvalid" if is_unrecorded_text(value) else "InvalidValue"
+        reason = "ConfigTooLarge" if value == SPEC_TOO_LONG else reason
         return [_finding(subject, f"{subject}: {value.removeprefix(UNRECORDED)}; correct it", reason=reason)]
     entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [finding for key, entry in entries for finding in _unrecorded_findings(entry, (*path, key))]

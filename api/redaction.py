@@ -20,7 +20,11 @@ _BAD_NAME = UNRECORDED + "its name has a NUL or a lone surrogate"
 _BAD_TEXT = UNRECORDED + "text with a NUL or a lone surrogate"
 _NOT_FINITE = UNRECORDED + "not a finite number"
 _TOO_LARGE = UNRECORDED + "a number beyond 64 bits"
-_MARKERS = frozenset({_TOO_DEEP, _BAD_NAME, _BAD_TEXT, _NOT_FINITE, _TOO_LARGE})
+#: In the place of everything in a spec that is too long to be kept in one event.
+SPEC_TOO_LONG = UNRECORDED + "more than 900 KiB; move dashboards and rules to ConfigMaps, or split the platform"
+#: Bytes of JSON of a spec and the fingerprints in it. The log takes events of 1 MiB, etcd objects of 1.5 MiB.
+SPEC_BYTES_MAX = 900 * 1024
+_MARKERS = frozenset({_TOO_DEEP, _BAD_NAME, _BAD_TEXT, _NOT_FINITE, _TOO_LARGE, SPEC_TOO_LONG})
 
 # Names of keys, without case, dashes and underscores.
 _SECRET_KEY = re.compile(
@@ -73,6 +77,17 @@ def redact(raw_spec: Any, *, secret_name: str) -> Redacted:
     walk = _Walk(secret_name)
     spec = walk.value(raw_spec, (), False) if isinstance(raw_spec, dict) else {}
     return Redacted(spec, walk.inline)
+
+
+def within_limit(spec: dict[str, Any], fingerprints: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """A redacted spec and its inline secrets' fingerprints as they may be recorded: whole, or as a mark to refuse.
+
+    What could not be recorded could not even be deleted: `paused` is kept, for it is decided on before the rest.
+    """
+    if len(msgspec.json.encode([spec, fingerprints])) <= SPEC_BYTES_MAX:
+        return spec, fingerprints
+    paused = {"paused": spec["paused"]} if isinstance(spec.get("paused"), bool) else {}
+    return {"components": SPEC_TOO_LONG, **paused}, {}
 
 
 def hmac_value(key: bytes, value: str) -> str:

@@ -30,6 +30,9 @@ from eventstore.events import (
 from eventstore.vocabulary import ComponentName
 from projections.state import ComponentState, DependencyState, ObjectState, PlatformState
 
+#: Paths that one event names, and characters of each; an edit can touch any number, an event has a size.
+PATHS_MAX, PATH_LENGTH_MAX = 100, 300
+
 
 class PlatformSighting(msgspec.Struct, frozen=True, kw_only=True):
     """The resource as it is now, already redacted."""
@@ -109,7 +112,7 @@ def _observe_platform(state: PlatformState, seen: PlatformSighting) -> Iterator[
             spec=canonical(seen.spec),
             digest=seen.digest,
             field_manager=seen.field_manager,
-            changed_paths=changed_paths(before.spec if before else {}, seen.spec),
+            changed_paths=named_paths(changed_paths(before.spec if before else {}, seen.spec)),
             inline_secrets=seen.inline_secrets,
             created_at=seen.created_at,
             unknown_fields=seen.unknown_fields,
@@ -197,6 +200,11 @@ def canonical(spec: dict[str, Any]) -> dict[str, Any]:
     """The spec as it comes back from the log, keys sorted: memory must render what a replay renders."""
     sorted_again: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(spec, order="sorted"))
     return sorted_again
+
+
+def named_paths(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """As many of the paths, and as much of each, as an event names."""
+    return tuple(path[:PATH_LENGTH_MAX] for path in paths[:PATHS_MAX])
 
 
 def changed_paths(before: Any, after: Any, prefix: str = "") -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import msgspec
 
 from api.naming import inline_secret_name
 from api.parsing import parse_spec
-from api.redaction import hmac_value, redact
+from api.redaction import hmac_value, redact, within_limit
 from components.health import component_observation
 from eventstore.events import ComponentObserved, DependencyObserved, ObjectRef, Policy
 from eventstore.vocabulary import (
@@ -27,7 +27,7 @@ from eventstore.vocabulary import (
 from projections.platform import WORKLOAD_KINDS
 from projections.state import ObjectState, PlatformState, SpecState
 from reconciler.core.desired import accepted_references, desired_manifests, desired_objects, references_of
-from reconciler.core.observe import ObjectSighting, PlatformSighting, Sighting
+from reconciler.core.observe import ObjectSighting, PlatformSighting, Sighting, named_paths
 from reconciler.core.ownership import last_spec_manager, owned_digest, owners_of_changes
 from reconciler.shell.cache import ObjectCache
 from reconciler.shell.cluster import Cluster, KubernetesObject
@@ -147,13 +147,14 @@ class Sight:
         raw = platform.get("spec")
         redacted = redact(raw, secret_name=inline_secret_name(metadata["name"]))
         macs = {path: hmac_value(self._hmac_key, value) for path, value in sorted(redacted.inline.items())}
+        recorded, macs = within_limit(redacted.spec, macs)
         spec = _Spec(
             uid=metadata["uid"],
             generation=generation,
-            spec=redacted.spec,
-            digest=spec_digest(redacted.spec, macs),
+            spec=recorded,
+            digest=spec_digest(recorded, macs),
             inline_secrets=macs,
-            unknown_fields=parse_spec(redacted.spec, name=metadata["name"]).unknown_fields,
+            unknown_fields=named_paths(parse_spec(recorded, name=metadata["name"]).unknown_fields),
         )
         self._specs[key] = spec
         return spec
