@@ -104,7 +104,8 @@ class Executor:
         resource = resource_for(ref.api_version, ref.kind)
         child = state.objects[ref.key]
         before = self._cache.get(resource, state.namespace, ref.name)
-        if before is None and not child.applied_digest:
+        if before is None:
+            # Somebody else's object does not carry our labels: the watches cannot see it.
             before = self._cluster.get(resource, state.namespace, ref.name)
         if before is not None:
             _refuse_foreign(before, ref, state, platform)
