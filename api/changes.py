@@ -48,8 +48,8 @@ def _storage_findings(name: ComponentName, before: Component, after: Component) 
                 reason="ImmutableField",
                 subject=f"{path}.storageClassName",
                 message=f"{name}: the StorageClass of an existing volume cannot be changed from "
-                f"{old.storage_class_name or 'the default'} to {new.storage_class_name or 'the default'}; set it back, "
-                "or create another platform and move over",
+                f"{old.storage_class_name or 'the default'} to {new.storage_class_name or 'the default'}; "
+                f"set {path}.storageClassName back, or create another platform and move over",
             )
         )
     return findings

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec.structs import replace
+
 from components.objects import LABEL_VERSION
 from components.registry import running_version
 from eventstore.events import ComponentObserved, Problem
@@ -117,7 +119,7 @@ def _problems(workload: KubernetesObject, pods: list[KubernetesObject]) -> tuple
     found = list(_workload_problems(workload))
     for pod in pods:
         if not _is_deleting(pod):
-            found.extend(_pod_problems(pod))
+            found.extend(_pod_problems(pod, _storage_classes(workload)))
     unique = {(p.subject, p.reason, p.message): p for p in found}
     return tuple(unique[key] for key in sorted(unique))[:_PROBLEMS_MAX]
 
@@ -131,11 +133,22 @@ def _workload_problems(workload: KubernetesObject) -> Iterator[Problem]:
             yield _problem(condition, f"{kind}/{name}")
 
 
-def _pod_problems(pod: KubernetesObject) -> Iterator[Problem]:
+def _storage_classes(workload: KubernetesObject) -> str:
+    """Names of the StorageClasses that a workload's volumes ask for; "" where they take the default."""
+    templates = (workload.get("spec") or {}).get("volumeClaimTemplates") or []
+    return ", ".join(sorted({str((claim.get("spec") or {}).get("storageClassName") or "") for claim in templates}))
+
+
+def _pod_problems(pod: KubernetesObject, storage_classes: str) -> Iterator[Problem]:
     subject, status = f"Pod/{_pod_name(pod)}", pod.get("status") or {}
     for condition in status.get("conditions") or []:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            yield _problem(condition, subject, default="Unschedulable")
+            problem = _problem(condition, subject, default="Unschedulable")
+            if storage_classes and "unbound" in problem.message and "PersistentVolumeClaim" in problem.message:
+                # The operator may not read StorageClasses: it can only name the one that was asked for.
+                advice = f"; is there a StorageClass {storage_classes}, and does it provision volumes?"
+                problem = replace(problem, message=(problem.message.rstrip(". ")[:100] + advice)[:_MESSAGE_LENGTH_MAX])
+            yield problem
     if status.get("phase") == "Failed":
         yield _problem(status, subject, default="PodFailed")
     for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
