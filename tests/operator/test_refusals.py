@@ -1,0 +1,164 @@
+"""What the API server refuses, seen from outside: which reason the user reads, what is waited for, how it ends."""
+
+import http.client
+
+import pytest
+
+from eventstore import events as e
+from reconciler.app import Operator
+from tests.operator.stage import NAMESPACE, Stage
+from tests.operator.test_bad_inputs import GOOD, check_failed, children
+
+
+def ready_message(stage: Stage) -> str:
+    return next((c["message"] for c in stage.status().get("conditions", ()) if c["type"] == "Ready"), "")
+
+
+def wait_for_reason(stage: Stage, reason: str) -> str:
+    stage.wait(f"waiting for {reason}", lambda: stage.condition("Ready")[1] == reason)
+    return ready_message(stage)
+
+
+def unreadiness(operator: Operator) -> str:
+    """What /readyz says; "" if the replica is ready."""
+    connection = http.client.HTTPConnection("127.0.0.1", operator.ports[0], timeout=10)
+    connection.request("GET", "/readyz?verbose=1")
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return "" if answer.status == 200 else text
+
+
+def quota(stage: Stage, **hard: str) -> None:
+    stage.create("v1", "ResourceQuota", {"metadata": {"name": "small"}, "spec": {"hard": hard}}, NAMESPACE)
+
+
+def drop_quota(stage: Stage) -> None:
+    kind, _ = stage.sandbox.model.resource("", "v1", "resourcequotas")
+    stage.sandbox.model.commit(kind, stage.sandbox.model.read(kind, NAMESPACE, "small"), None)
+
+
+def test_a_quota_that_is_too_small_is_waited_for_with_its_numbers(stage: Stage) -> None:
+    quota(stage, services="0")
+    stage.operate()
+    stage.apply(GOOD)
+    message = wait_for_reason(stage, "QuotaExceeded")
+    assert "services" in message
+    assert "0 of 0 are used" in message
+    assert stage.status()["phase"] == "Pending"
+    assert children(stage) == {}
+    drop_quota(stage)
+    stage.wait("Ready", stage.is_ready)
+
+
+def test_a_quota_hit_in_the_middle_is_no_question_of_permission(stage: Stage) -> None:
+    stage.operate()
+    stage.install(GOOD)
+    quota(stage, services="1")
+    stage.apply({"components": {**GOOD["components"], "alertmanager": {}}})
+    message = wait_for_reason(stage, "QuotaExceeded")
+    assert "services" in message
+    assert stage.status()["phase"] == "Ready"
+    drop_quota(stage)
+    stage.wait("Ready", stage.is_ready)
+
+
+def test_a_missing_permission_names_the_rule_to_add(stage: Stage) -> None:
+    stage.operate()
+    with stage.denied("patch", "statefulsets"):
+        stage.apply(GOOD)
+        message = wait_for_reason(stage, "PermissionDenied")
+        assert all(word in message for word in ("patch", "statefulsets", "apps")), message
+        assert stage.status()["phase"] == "Installing"
+    stage.wait("Ready", stage.is_ready)
+
+
+def test_dead_credentials_turn_readiness_red_and_nothing_else(stage: Stage) -> None:
+    operator = stage.operate(health_bind="127.0.0.1:0")
+    stage.install(GOOD)
+    stage.sandbox.faults.inject(401, remaining=None)
+    stage.sandbox.faults.drop_watches()
+    stage.wait("red", lambda: "Unauthorized" in unreadiness(operator))
+    stage.sandbox.faults.clear()
+    stage.wait("green", lambda: not unreadiness(operator))
+    stage.install({"components": {"prometheus": {"storage": {"size": "10Gi"}, "retention": "3d"}}})
+
+
+def test_an_api_that_is_gone_is_told_from_a_namespace_that_is(stage: Stage) -> None:
+    stage.operate()
+    stage.sandbox.faults.inject(
+        404, verb="patch", resource="statefulsets", remaining=None, message="404 page not found"
+    )
+    stage.apply(GOOD)
+    stage.wait("told", lambda: stage.condition("Ready")[1] not in ("", "PreflightRunning", "ComponentsInstalling"))
+    assert "StatefulSet" in ready_message(stage)
+    stage.sandbox.faults.clear()
+    stage.wait("Ready", stage.is_ready)
+
+
+def test_a_conflict_is_tried_again_in_its_phase(stage: Stage) -> None:
+    stage.operate()
+    stage.sandbox.faults.inject(409, verb="patch", resource="statefulsets", remaining=2)
+    stage.install(GOOD)
+    assert len(stage.events(e.RetryScheduled)) == 2
+    assert "Failed" not in [event.to_phase for event in stage.events(e.PhaseChanged)]
+
+
+def test_a_refused_object_fails_with_the_field_and_without_a_retry(stage: Stage) -> None:
+    stage.operate()
+    words = 'StatefulSet.apps "prod-prometheus" is invalid: spec.replicas: Invalid value: -1: must be positive'
+    stage.sandbox.faults.inject(422, verb="patch", resource="statefulsets", remaining=None, message=words)
+    stage.apply(GOOD)
+    check_failed(stage, "Rejected", ("spec.replicas: Invalid value", "StatefulSet demo/prod-prometheus"))
+    assert stage.events(e.RetryScheduled) == []
+    patches = stage.calls("patch")
+    stage.sandbox.faults.clear()
+    stage.apply({"components": {"prometheus": {"storage": {"size": "10Gi"}, "retention": "3d"}}})
+    stage.wait("Ready", stage.is_ready)
+    assert stage.calls("patch") > patches
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 504])
+def test_a_busy_server_is_waited_for(stage: Stage, status: int) -> None:
+    stage.operate()
+    stage.sandbox.faults.inject(status, verb="patch", resource="services", remaining=2)
+    stage.install(GOOD)
+    assert stage.events(e.RetryScheduled)
+
+
+def test_a_platform_in_a_namespace_that_is_deleted_goes_with_it(stage: Stage) -> None:
+    stage.operate()
+    uid = stage.install(GOOD)
+    connection = http.client.HTTPConnection(stage.server.url.removeprefix("http://"))
+    connection.request("DELETE", f"/api/v1/namespaces/{NAMESPACE}")
+    assert connection.getresponse().status == 200
+    connection.close()
+    stage.wait("gone", lambda: stage.sandbox.model.find("v1", "Namespace", "", NAMESPACE) is None)
+    stage.wait("closed", lambda: stage.log.load_state(uid).record.closed)  # type: ignore[union-attr]  # it is there
+    deletion = next(r.version for r in stage.recorded(uid) if r.type == "DeletionRequested")
+    assert all(r.version < deletion for r in stage.recorded(uid) if r.type == "ApplyRequested")
+
+
+def test_a_child_that_belongs_to_another_platform_is_not_touched(stage: Stage) -> None:
+    stage.operate()
+    stage.install(GOOD)
+    kind, _ = stage.sandbox.model.resource("", "v1", "services")
+    another = stage.install({"components": {"loki": {}}}, "other")
+    found = stage.sandbox.model.read(kind, NAMESPACE, "prod-prometheus")
+    others = [{**found["metadata"]["ownerReferences"][0], "uid": another}]
+    stage.sandbox.model.commit(kind, found, {**found, "metadata": {**found["metadata"], "ownerReferences": others}})
+    check_failed(stage, "AdoptionRefused", ("Service demo/prod-prometheus",))
+
+
+def test_the_crd_taken_away_while_running_turns_readiness_red_and_back(stage: Stage) -> None:
+    operator = stage.operate(health_bind="127.0.0.1:0")
+    stage.wait("green", lambda: not unreadiness(operator))
+    kind, _ = stage.sandbox.model.resource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
+    name = "observabilityplatforms.observability.io"
+    found = stage.sandbox.model.read(kind, "", name)
+    stage.sandbox.model.commit(kind, found, None)
+    stage.sandbox.faults.drop_watches()
+    stage.wait("red", lambda: "ObservabilityPlatform" in unreadiness(operator))
+    stage.install_crd()
+    stage.wait("green", lambda: not unreadiness(operator), seconds=40)
+    stage.install(GOOD)
