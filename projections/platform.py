@@ -235,7 +235,8 @@ def evolve_component_phase_changed(state: PlatformState, event: e.ComponentPhase
         reason=event.reason,
         message=event.message,
         desired_version=event.version or was.desired_version,
-        upgrading_from=was.running_version
+        # Another target on the way does not change where the upgrade began.
+        upgrading_from=was.upgrading_from or was.running_version
         if event.to_phase is ComponentPhase.UPGRADING
         else ("" if settled else was.upgrading_from),
         rollout_since=at if starting else (None if event.to_phase is ComponentPhase.READY else was.rollout_since),

@@ -132,6 +132,9 @@ def _step(
             return (_change(name, component, ComponentPhase.INSTALLING, "InstallStarted", version=version),)
         case ComponentPhase.READY if gate_open and component.desired_version != version:
             return (_change(name, component, ComponentPhase.UPGRADING, "UpgradeStarted", version=version),)
+        case ComponentPhase.INSTALLING | ComponentPhase.UPGRADING if component.desired_version != version:
+            # The spec was edited on the way: the same start, with another target and its full time.
+            return (_change(name, component, component.phase, "TargetChanged", version=version),)
         case ComponentPhase.INSTALLING | ComponentPhase.UPGRADING:
             return _finish(state, name, component, now)
     return ()
