@@ -1,13 +1,17 @@
 """A platform's life as a user sees it, on SQLite and on PostgreSQL."""
 
+import os
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from eventstore import events as e
 from eventstore.vocabulary import INSTALL_ORDER
+from migrations.runner import migrate
 from reconciler.shell.resources import STATEFUL_SET, resource_for
+from tests.fixtures.postgres import PostgresServer
 from tests.operator.stage import WRITES, Stage
 
 MINIMAL: dict[str, Any] = {"components": {"prometheus": {"enabled": True}}}
@@ -169,3 +173,23 @@ def test_of_two_replicas_one_acts_and_the_other_takes_over(either_stage: Stage) 
     epochs = [event.epoch for event in stage.recorded()]
     assert epochs == sorted(epochs)
     assert len(set(epochs)) == 2
+
+
+def test_the_operator_needs_no_more_of_the_database_than_its_role_has(
+    tmp_path: Path, postgres_server: PostgresServer, postgres_dsn: str
+) -> None:
+    role = f"operator_{tmp_path.name[-8:].replace('-', '_').lower()}_{os.getpid()}"
+    postgres_server.execute(f"CREATE ROLE {role} LOGIN")
+    migrate(postgres_dsn, app_role=role)
+    stage = Stage(tmp_path, postgres_dsn.replace("postgres:@", f"{role}:@")).open()
+    try:
+        stage.operate()
+        stage.install(MINIMAL)
+        stage.wait("announced", lambda: stage.sandbox.model.find("v1", "Event", "demo", _first_event(stage)))
+    finally:
+        stage.close()
+
+
+def _first_event(stage: Stage) -> str:
+    """Name of the Event about the platform's creation."""
+    return f"prod.{stage.state().stream_id[:8]}.3"
