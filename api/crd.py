@@ -21,7 +21,6 @@ COLUMNS: tuple[Schema, ...] = (
     {"name": "Components", "type": "string", "jsonPath": ".status.componentsReady"},
     {"name": "Reason", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].reason'},
     {"name": "Seq", "type": "integer", "priority": 1, "jsonPath": ".status.ledger.sequence"},
-    {"name": "Verified", "type": "integer", "priority": 1, "jsonPath": ".status.ledger.verifiedThrough"},
     {"name": "Paused", "type": "boolean", "priority": 1, "jsonPath": ".spec.paused"},
     {
         "name": "Message",

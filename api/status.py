@@ -78,7 +78,6 @@ class LedgerStatus(Block):
     stream_id: Annotated[str, Field(max_length=64)] = Field(default="", description="Stream: the resource's uid.")
     sequence: Count = Field(default=0, description="Stream version that this status was made from.")
     head_hash: Annotated[str, Field(max_length=80)] = Field(default="", description="Hash of that event.")
-    verified_through: Count = Field(default=0, description="Stream version up to which the hash chain was verified.")
 
 
 class HistoryEntry(Block):

@@ -145,7 +145,6 @@ def test_names_versions_and_columns_are_the_agreed_ones() -> None:
         ]
         assert [column["name"] for column in columns if column.get("priority")] == [
             "Seq",
-            "Verified",
             "Paused",
             "Message",
         ]

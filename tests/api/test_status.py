@@ -35,7 +35,7 @@ FAILED: dict[str, Any] = {
     ],
     "retry": {"attempt": 5, "max": 5},
     "lastKnownGood": {"sequence": 8, "specHash": "sha256:77ab"},
-    "ledger": {"streamId": "6f1c", "sequence": 17, "headHash": "e6b3f2", "verifiedThrough": 17},
+    "ledger": {"streamId": "6f1c", "sequence": 17, "headHash": "e6b3f2"},
     "history": [{"sequence": 17, "from": "Upgrading", "to": "Failed", "reason": "RetriesExhausted", "time": AT}],
 }
 
