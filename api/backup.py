@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field, StrictInt, model_validator
 
 from api.component import S3
 from api.shapes import Block, CelRules, Cron, Flag, Spellings, preserve
+from eventstore.events import Finding
 
 
 class BackupDestination(Block):
@@ -67,3 +68,14 @@ class Backup(Block):
         if "s3" in entry:
             entry.setdefault("destination", {"type": "s3", "s3": entry.pop("s3")})
         return entry
+
+
+def backup_warnings(backup: Backup) -> tuple[Finding, ...]:
+    """What the spec asks of backups that this build does not do."""
+    if not backup.enabled or (backup.schedule is None and backup.destination.type == "ledger"):
+        return ()
+    message = (
+        "backups of data, on a schedule or to a bucket, are not made by this version: before an upgrade the operator "
+        "keeps what runs (manifests and versions) in its ledger; back the volumes up by other means"
+    )
+    return (Finding(reason="DataNotBackedUp", subject="spec.backup", message=message),)

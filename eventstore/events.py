@@ -226,6 +226,8 @@ class SpecAccepted(Decision, frozen=True):
     digest: str
     #: Versions of the enabled components.
     versions: dict[str, str]
+    #: What is accepted but has not the effect a reader would expect.
+    warnings: tuple[Finding, ...] = ()
 
 
 class SpecRejected(Decision, frozen=True):

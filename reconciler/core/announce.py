@@ -108,6 +108,9 @@ _ANNOUNCERS: dict[type[e.Event], Callable[[Any], Announcement | None]] = {
     e.PhaseChanged: _phase_changed,
     e.ComponentPhaseChanged: _component_phase_changed,
     e.ActionFailed: _action_failed,
+    e.SpecAccepted: lambda event: (
+        Announcement("Warning", event.warnings[0].reason, _findings(event.warnings)) if event.warnings else None
+    ),
     e.SpecRejected: lambda event: Announcement("Warning", event.findings[0].reason, _findings(event.findings)),
     e.PrerequisiteMissing: lambda event: Announcement(
         "Warning", event.findings[0].reason, _findings(event.findings), "Preflight"

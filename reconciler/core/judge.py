@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from api.backup import backup_warnings
 from api.changes import change_findings
 from api.parsing import parse_spec
 from api.spec import PlatformSpec
@@ -28,7 +29,12 @@ def judge(state: PlatformState) -> SpecAccepted | SpecRejected:
         findings += _rendering_findings(state, observed, versions) if not findings else ()
     if findings:
         return SpecRejected(generation=observed.generation, digest=observed.digest, findings=findings)
-    return SpecAccepted(generation=observed.generation, digest=observed.digest, versions=versions)
+    return SpecAccepted(
+        generation=observed.generation,
+        digest=observed.digest,
+        versions=versions,
+        warnings=backup_warnings(parsed.spec.backup) if parsed.spec is not None else (),
+    )
 
 
 def wants_pause(state: PlatformState) -> bool:

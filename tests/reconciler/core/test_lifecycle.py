@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from eventstore import events as e
 from eventstore.vocabulary import ComponentPhase, Phase
+from reconciler.core.announce import announcement
 from reconciler.core.plan import open_requests
 from reconciler.core.status import status
 from tests.reconciler.core.story import MINIMAL, PAIR, Story, with_versions
@@ -291,3 +292,13 @@ def test_a_spec_this_build_cannot_run_is_left_alone_entirely() -> None:
     story.wait(24 * 3600)
     assert (len(story.all(e.ApplyRequested)), len(story.all(e.DeleteRequested))) == asked
     assert condition(story, "Ready") == ("False", "SpecNotSupported")
+
+
+def test_what_is_accepted_without_having_its_effect_is_said() -> None:
+    story = Story({**MINIMAL, "backup": {"enabled": True, "schedule": "0 2 * * *"}})
+    (accepted,) = story.all(e.SpecAccepted)
+    assert [warning.reason for warning in accepted.warnings] == ["DataNotBackedUp"]
+    announced = announcement(accepted)
+    assert announced is not None
+    assert announced.type == "Warning"
+    assert Story(MINIMAL).all(e.SpecAccepted)[0].warnings == ()
