@@ -15,7 +15,6 @@ from eventstore.envelope import RecordedEvent
 from eventstore.vocabulary import KIND, ComponentPhase, ErrorCategory, Phase
 from projections.state import (
     ComponentState,
-    DependencyState,
     Drift,
     Failure,
     KnownGood,
@@ -97,18 +96,7 @@ def evolve_platform_gone(_: PlatformState, __: e.PlatformGone, ___: datetime) ->
 
 def evolve_dependency_observed(state: PlatformState, event: e.DependencyObserved, _: datetime) -> Changes:
     key = f"{event.kind}/{event.name}"
-    seen = DependencyState(
-        kind=event.kind,
-        name=event.name,
-        found=event.found,
-        uid=event.uid,
-        resource_version=event.resource_version,
-        keys=event.keys,
-        limits=event.limits,
-        refused_reason=event.refused_reason,
-        refused=event.refused,
-    )
-    changes: Changes = {"dependencies": {**state.dependencies, key: seen}}
+    changes: Changes = {"dependencies": {**state.dependencies, key: event}}
     # Only what is waited for can end the waiting: a first sight is not a change.
     if key in state.dependencies and (state.failure or state.phase is Phase.FAILED):
         changes["retry_wanted"] = "DependencyChanged"

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from eventstore.events import Finding, ObjectRef, Policy, Problem
+from eventstore.events import DependencyObserved, Finding, ObjectRef, Policy, Problem
 from eventstore.vocabulary import ComponentName, ComponentPhase, ErrorCategory, Phase
 
 #: Change it whenever `evolve` or a field here changes meaning: stored states are then refolded.
@@ -36,20 +36,6 @@ class KnownGood(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     spec: SpecState
     #: Object key -> manifest digest in the content store.
     manifests: dict[str, str]
-
-
-class DependencyState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A referenced object or a limit, as last seen."""
-
-    kind: str
-    name: str
-    found: bool
-    uid: str = ""
-    resource_version: str = ""
-    keys: dict[str, str] = {}
-    limits: dict[str, tuple[str, str]] = {}
-    refused_reason: str = ""
-    refused: str = ""
 
 
 class ComponentState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -195,7 +181,7 @@ class PlatformState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     unknown_fields: tuple[str, ...] = ()
 
     #: `Secret/loki-s3` -> what was seen.
-    dependencies: dict[str, DependencyState] = {}
+    dependencies: dict[str, DependencyObserved] = {}
     #: What the platform waits for.
     missing: tuple[Finding, ...] = ()
 

@@ -10,7 +10,7 @@ import msgspec
 
 from eventstore.vocabulary import ComponentName, ComponentPhase, ConditionType, ErrorCategory, Phase
 from projections.state import ComponentState, PlatformState
-from reconciler.core.progress import is_complete, is_healthy, wanted_components
+from reconciler.core.progress import in_install_order, is_complete, is_healthy, wanted_components
 from reconciler.core.recovery import configuration_error
 
 #: The longest message a condition carries; the whole text is in the log.
@@ -66,7 +66,7 @@ def _conditions(state: PlatformState) -> Iterator[Condition]:
 
 
 def _deleting(state: PlatformState) -> Iterator[Condition]:
-    left = ", ".join(str(child.ref) for child in state.objects.values()) or "nothing"
+    left = ", ".join(sorted(str(child.ref) for child in state.objects.values())) or "nothing"
     message = f"being deleted; still there: {left}"
     yield Condition(ConditionType.READY, "False", "Deleting", message)
     yield Condition(ConditionType.AVAILABLE, "False", "Deleting", message)
@@ -129,7 +129,7 @@ def _progressing(state: PlatformState) -> Condition:
 
 def _degraded(state: PlatformState) -> Condition:
     kind = ConditionType.DEGRADED
-    failed = [name for name, c in state.components.items() if c.phase is ComponentPhase.FAILED]
+    failed = [name for name, c in in_install_order(state.components) if c.phase is ComponentPhase.FAILED]
     if failed:
         message = f"{len(failed)} of {len(state.components)}: {', '.join(failed)}"
         return Condition(kind, "True", "ComponentFailed", message)
@@ -214,7 +214,7 @@ def _next_step(state: PlatformState) -> str:
 def _rollback_message(state: PlatformState) -> str:
     asked = state.observed.generation if state.observed else 0
     running = state.accepted.versions if state.accepted else {}
-    versions = ", ".join(f"{name} {version}" for name, version in running.items())
+    versions = ", ".join(f"{name} {version}" for name, version in in_install_order(running))
     return f"generation {asked} failed ({state.rollback_message}); running the last known good: {versions}"
 
 

@@ -27,7 +27,7 @@ from projections.state import PlatformState
 from reconciler.core.conditions import condition_changes
 from reconciler.core.judge import judge, wants_pause
 from reconciler.core.preflight import preflight
-from reconciler.core.progress import decide_completion, decide_components
+from reconciler.core.progress import decide_completion, decide_components, in_install_order
 from reconciler.core.recovery import decide_failed, decide_failure, decide_retry
 from reconciler.core.transitions import transition
 
@@ -139,10 +139,11 @@ def _decide_enabled_components(state: PlatformState) -> Decisions:
             reason="Enabled",
             version=version,
         )
-        for name, version in wanted.items()
+        for name, version in in_install_order(wanted)
         if name not in state.components
     )
-    removed = tuple(ComponentRemoved(component=ComponentName(name)) for name in state.components if name not in wanted)
+    gone = [name for name, _ in in_install_order(state.components) if name not in wanted]
+    removed = tuple(ComponentRemoved(component=ComponentName(name)) for name in gone)
     return (*added, *removed)
 
 

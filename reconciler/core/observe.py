@@ -28,7 +28,7 @@ from eventstore.events import (
     RetryRequested,
 )
 from eventstore.vocabulary import ComponentName
-from projections.state import ComponentState, DependencyState, ObjectState, PlatformState
+from projections.state import ComponentState, ObjectState, PlatformState
 
 #: Paths that one event names, and characters of each; an edit can touch any number, an event has a size.
 PATHS_MAX, PATH_LENGTH_MAX = 100, 300
@@ -128,23 +128,9 @@ def _observe_platform(state: PlatformState, seen: PlatformSighting) -> Iterator[
 def _observe_dependencies(state: PlatformState, seen: dict[str, DependencyObserved]) -> Iterator[Observation]:
     for key, dependency in sorted(seen.items()):
         before = state.dependencies.get(key)
-        if before is None or _as_state(dependency) != replace(before, resource_version=dependency.resource_version):
+        # The resourceVersion alone changes with every touch of the object; only its content is a change for us.
+        if before is None or dependency != replace(before, resource_version=dependency.resource_version):
             yield dependency
-
-
-def _as_state(seen: DependencyObserved) -> DependencyState:
-    # The resourceVersion alone changes with every touch of the object; only its content is a change for us.
-    return DependencyState(
-        kind=seen.kind,
-        name=seen.name,
-        found=seen.found,
-        uid=seen.uid,
-        resource_version=seen.resource_version,
-        keys=seen.keys,
-        limits=seen.limits,
-        refused_reason=seen.refused_reason,
-        refused=seen.refused,
-    )
 
 
 def _observe_objects(state: PlatformState, seen: dict[str, ObjectSighting]) -> Iterator[Observation]:

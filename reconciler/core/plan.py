@@ -170,7 +170,7 @@ def _requests_for(wanted: DesiredObject, child: ObjectState | None, *, retried: 
 
 def _prune(state: PlatformState, wanted_keys: set[str], turn: list[ComponentName]) -> Iterator[Decision]:
     """Delete what is not asked for any more, but nothing of a component that still runs its older manifests."""
-    for key, child in state.objects.items():
+    for key, child in sorted(state.objects.items()):
         waits_for_turn = child.component in state.components and child.component not in turn
         if key in wanted_keys or waits_for_turn or child.deleting:
             continue
@@ -193,12 +193,12 @@ def _plan_teardown(state: PlatformState, now: datetime) -> Plan:
         if _retry_pending(state, now):
             return Plan(waiting_on=(Waiting(WaitingOn.RETRY_DUE),))
         last = _last_component(state)
-        children = [child for child in state.objects.values() if child.component == last]
+        children = [child for _, child in sorted(state.objects.items()) if child.component == last]
         requests = tuple(event for child in children for event in _delete(child))
         return Plan(requests, tuple(Waiting(WaitingOn.TEARDOWN, str(child.ref)) for child in children))
     if state.finalizer_request or _retry_pending(state, now):
         return Plan(waiting_on=(Waiting(WaitingOn.FINALIZER),))
-    orphaned = tuple(child.ref for child in state.objects.values())
+    orphaned = tuple(child.ref for _, child in sorted(state.objects.items()))
     return Plan((FinalizerReleaseRequested(orphaned=orphaned),), (Waiting(WaitingOn.FINALIZER),))
 
 

@@ -6,9 +6,9 @@ import msgspec
 
 from components.quantities import parse_quantity
 from components.requirements import quota_needs
-from eventstore.events import Finding
+from eventstore.events import DependencyObserved, Finding
 from eventstore.vocabulary import Phase
-from projections.state import DependencyState, PlatformState
+from projections.state import PlatformState
 from reconciler.core.desired import accepted_references, desired_manifests
 
 
@@ -38,7 +38,7 @@ def preflight(state: PlatformState) -> Preflight:
     return Preflight(tuple(missing), tuple(refused))
 
 
-def _missing_keys(kind: str, where: str, keys: tuple[str, ...], seen: DependencyState) -> list[Finding]:
+def _missing_keys(kind: str, where: str, keys: tuple[str, ...], seen: DependencyObserved) -> list[Finding]:
     subject = f"{kind}/{seen.name}"
     return [
         _finding(f"{kind}KeyMissing", f"{where} has no value under the key {key!r}; add it", subject)
@@ -48,7 +48,8 @@ def _missing_keys(kind: str, where: str, keys: tuple[str, ...], seen: Dependency
 
 
 def _exceeded_quotas(state: PlatformState) -> list[Finding]:
-    quotas = [seen for seen in state.dependencies.values() if seen.kind == "ResourceQuota" and seen.found]
+    known = [seen for _, seen in sorted(state.dependencies.items())]
+    quotas = [seen for seen in known if seen.kind == "ResourceQuota" and seen.found]
     if not quotas:
         return []
     needs = quota_needs(tuple(desired_manifests(state).values()))

@@ -1,7 +1,8 @@
 """How components get from Pending to Ready and when they count as failed; when the platform as a whole is there."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from typing import TypeVar
 
 from eventstore.events import (
     ComponentPhaseChanged,
@@ -18,6 +19,7 @@ from reconciler.core.desired import desired_objects
 from reconciler.core.transitions import transition
 
 Decisions = tuple[Decision, ...]
+_T = TypeVar("_T")
 
 
 def decide_components(state: PlatformState, now: datetime) -> Decisions:
@@ -66,6 +68,13 @@ def _decide_ready(state: PlatformState) -> Decisions:
     if state.retry.attempt or state.retry.exhausted:
         decisions.append(RetryReset(reason="Recovered"))
     return tuple(decisions)
+
+
+def in_install_order(by_component: Mapping[str, _T]) -> Iterator[tuple[str, _T]]:
+    """The entries of a mapping by component. The order of its keys is no fact: a restart and a replay have another."""
+    for name in INSTALL_ORDER:
+        if name in by_component:
+            yield name.value, by_component[name]
 
 
 def wanted_components(state: PlatformState) -> Iterable[ComponentName]:

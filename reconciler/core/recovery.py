@@ -17,7 +17,7 @@ from eventstore.vocabulary import KIND, ComponentName, ComponentPhase, ErrorCate
 from projections.state import Failure, PlatformState
 from reconciler.core.desired import desired_objects, is_renderable
 from reconciler.core.preflight import preflight
-from reconciler.core.progress import is_healthy
+from reconciler.core.progress import in_install_order, is_healthy
 from reconciler.core.retry import due_at, retry_delay_seconds
 from reconciler.core.transitions import FAILURE_TRIGGERS, transition
 
@@ -137,7 +137,7 @@ def _leave_failed(state: PlatformState, reason: str, message: str) -> Decisions:
             reason=reason,
             version=state.accepted.versions.get(name, "") if state.accepted else "",
         )
-        for name, component in state.components.items()
+        for name, component in in_install_order(state.components)
         if component.phase in {ComponentPhase.FAILED, ComponentPhase.UPGRADING}
         or (component.phase is ComponentPhase.READY and _runs_another_version(state, name))
     )
@@ -179,7 +179,7 @@ def rollback_obstacle(state: PlatformState) -> str:
     """Why a component that already has its new version cannot go back; "" if all can."""
     if state.known_good is None or state.accepted is None:
         return ""
-    for name, old in state.known_good.spec.versions.items():
+    for name, old in in_install_order(state.known_good.spec.versions):
         component = state.components.get(name)
         new = state.accepted.versions.get(name, old)
         # Only a version that really started may have rewritten the data.
