@@ -3,7 +3,7 @@
 import re
 from enum import Enum
 from typing import NamedTuple
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from eventstore.errors import StoreConfigurationError
 
@@ -11,6 +11,11 @@ _EXAMPLES = "use sqlite:///path/ledger.db, postgresql://user@host/database or me
 #: Up to the last `@`: a password may hold one, and hiding too much does no harm.
 _PASSWORD_IN_AUTHORITY = re.compile(r"(?<=://)([^:@/?#]*):.*@")
 _PASSWORD_PARAMETER = re.compile(r"(?i)\b((?:ssl)?password)=[^&\s]*")
+
+
+_NO_TLS = re.compile(r"(?i)[?&]sslmode=disable(&|$)")
+#: "" is a socket file.
+_THIS_HOST = frozenset({"", "localhost", "127.0.0.1", "::1"})
 
 
 class DsnKind(Enum):
@@ -51,6 +56,15 @@ def parse_dsn(dsn: str | None) -> Dsn:
         case "postgresql" | "postgres" | "postgresql+psycopg":
             return Dsn(DsnKind.POSTGRES, f"postgresql://{rest}")
     raise StoreConfigurationError(f"the database URL has an unknown scheme {scheme[:40]!r}: {_EXAMPLES}")
+
+
+def sends_in_clear(dsn: str) -> bool:
+    """Whether the URL asks for a connection to another host without TLS (`sslmode=disable`)."""
+    kind, target = parse_dsn(dsn)
+    if kind is not DsnKind.POSTGRES or not _NO_TLS.search(target):
+        return False
+    host = urlsplit(target).hostname or ""
+    return host not in _THIS_HOST and "host=/" not in target
 
 
 def mask_dsn(dsn: str) -> str:

@@ -12,7 +12,7 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from eventstore.dsn import parse_dsn
+from eventstore.dsn import parse_dsn, sends_in_clear
 from eventstore.errors import StoreConfigurationError
 from eventstore.events import Policy
 
@@ -63,7 +63,9 @@ class Settings(BaseModel):
     #: The ledger: a URL, or a file that holds one.
     dsn: SecretStr = SecretStr("")
     dsn_file: Path | None = None
-    #: Key of the HMACs that stand for secrets in the ledger. Without it one is made and kept in the ledger's database.
+    #: Permit sslmode=disable to a database on another host: for development.
+    insecure_database: bool = False
+    #: Key of the HMACs that stand for secrets in the ledger; it must stay the same.
     hmac_key_file: Path | None = None
 
     kubeconfig: Path | None = None
@@ -148,6 +150,11 @@ class Settings(BaseModel):
         except StoreConfigurationError as error:
             key = "dsn_file" if self.dsn_file else "dsn"
             raise SettingsError(f"{key} is not valid: {error} ({_sources(key)})") from None
+        if sends_in_clear(given) and not self.insecure_database:
+            raise SettingsError(
+                "dsn is not valid: sslmode=disable would send the ledger and its password in the clear; use "
+                "sslmode=verify-full, or for development --set insecure_database=true"
+            )
         return given
 
     def hmac_key(self) -> bytes | None:

@@ -128,3 +128,23 @@ def test_a_key_for_hmacs_has_some_length(tmp_path: Path) -> None:
 
 def test_the_first_file_of_kubeconfig_is_used() -> None:
     assert load({}, {"KUBECONFIG": "/a:/b"}).kubeconfig == Path("/a")
+
+
+@pytest.mark.parametrize(
+    ("dsn", "refused"),
+    [
+        ("postgresql://me:s3cr3t@db.example/ledger?sslmode=disable", True),
+        ("postgresql://me@db.example/ledger?connect_timeout=3&SSLMODE=DISABLE", True),
+        ("postgresql://me@db.example/ledger?sslmode=verify-full", False),
+        ("postgresql://me@127.0.0.1:5432/ledger?sslmode=disable", False),
+        ("postgresql://me@/ledger?host=/run/postgresql&sslmode=disable", False),
+    ],
+)
+def test_a_database_on_another_host_is_not_spoken_to_in_the_clear(dsn: str, refused: bool) -> None:
+    assert load({"dsn": dsn, "insecure_database": True}, {}).database_url() == dsn
+    if not refused:
+        assert load({"dsn": dsn}, {}).database_url() == dsn
+        return
+    with pytest.raises(SettingsError, match="sslmode=verify-full") as caught:
+        load({"dsn": dsn}, {}).database_url()
+    assert "s3cr3t" not in str(caught.value)
