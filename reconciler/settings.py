@@ -233,6 +233,8 @@ def _allowed(field: FieldInfo) -> str:
         return " or ".join(str(option) for option in options)
     if field.description:
         return field.description
+    if kind is bool:
+        return "true or false"
     low = next((item.ge for item in field.metadata if isinstance(item, Ge)), None)
     high = next((item.le for item in field.metadata if isinstance(item, Le)), None)
     if low is None or high is None:
