@@ -92,6 +92,8 @@ def _ready(state: PlatformState) -> Condition:
         return Condition(kind, "False", "UpgradeInProgress", progress_message(state))
     if not is_complete(state):
         return Condition(kind, "Unknown", "UpdateInProgress", progress_message(state))
+    if state.paused and _waits_for_resume(state):
+        return Condition(kind, "Unknown", "PausedBySpec", "the newest spec waits until spec.paused is false")
     return Condition(kind, "True", "AllComponentsReady", progress_message(state))
 
 
@@ -191,6 +193,12 @@ def _blocker(state: PlatformState) -> str:
     if state.missing:
         return state.missing[0].reason
     return state.failure.reason if state.failure else ""
+
+
+def _waits_for_resume(state: PlatformState) -> bool:
+    """A spec that was edited while paused: nobody may take its generation for rolled out."""
+    assert state.observed is not None
+    return state.accepted is not None and state.observed.digest not in {state.accepted.digest, state.quarantined}
 
 
 def _is_unready(component: ComponentState | None) -> bool:

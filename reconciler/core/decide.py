@@ -19,6 +19,7 @@ from eventstore.events import (
     PrerequisitesMet,
     Resumed,
     SpecAccepted,
+    SpecQuarantined,
     SpecRejected,
     UpgradeStarted,
 )
@@ -80,13 +81,28 @@ def _decide_pause(state: PlatformState) -> Decisions:
 
 
 def _decide_spec(state: PlatformState) -> Decisions:
-    """Judge a generation once, when it is not paused; a spec that was rolled back waits until it changes."""
+    """Judge a generation once, when it is not paused."""
     assert state.observed is not None
-    retried = state.retry_wanted == "Requested"
-    quarantined = state.observed.digest == state.quarantined and not retried
-    judged = state.observed.generation <= state.judged_generation
-    if state.paused or quarantined or (judged and not (retried and state.quarantined)):
+    if state.paused:
         return ()
+    judged = state.observed.generation <= state.judged_generation
+    if state.observed.digest == state.quarantined:
+        return _decide_quarantined(state, judged=judged)
+    return () if judged else _decide_verdict(state)
+
+
+def _decide_quarantined(state: PlatformState, *, judged: bool) -> Decisions:
+    """A spec that was rolled back waits until it changes or a retry is asked for."""
+    assert state.observed is not None
+    if state.retry_wanted == "Requested" and not (judged and state.findings):
+        return _decide_verdict(state)
+    if state.findings and not judged:
+        # The user is back from a spec that was rejected: what ran before goes on.
+        return (SpecQuarantined(digest=state.observed.digest, generation=state.observed.generation),)
+    return ()
+
+
+def _decide_verdict(state: PlatformState) -> Decisions:
     verdict = judge(state)
     if isinstance(verdict, SpecRejected):
         return (verdict,)

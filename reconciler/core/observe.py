@@ -86,6 +86,8 @@ def observe(state: PlatformState, sighting: Sighting) -> tuple[Observation, ...]
         return () if state.closed or state.version == 0 else (PlatformGone(),)
     if state.observed is not None and platform.generation < state.observed.generation:
         return ()  # a cache that lags behind what was already seen
+    if state.closed and platform.deletion_requested_at is not None:
+        return ()  # our part is done: others still hold it with finalizers of their own
     return (
         *_observe_policy(state, sighting),
         *_observe_platform(state, platform),
@@ -104,7 +106,8 @@ def _observe_platform(state: PlatformState, seen: PlatformSighting) -> Iterator[
     if state.version == 0 and seen.has_finalizer:
         yield LedgerReset(lost_sequence=seen.ledger_sequence, lost_head=seen.ledger_head)
     before = state.observed
-    if before is None or before.generation != seen.generation or before.digest != seen.digest:
+    # One that was taken for gone and is there again (a cluster restored from a backup) is taken up again.
+    if before is None or state.closed or before.generation != seen.generation or before.digest != seen.digest:
         yield PlatformObserved(
             namespace=seen.namespace,
             name=seen.name,

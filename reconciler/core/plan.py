@@ -187,6 +187,14 @@ def _prune(state: PlatformState, wanted_keys: set[str], turn: list[ComponentName
 
 def _plan_teardown(state: PlatformState, now: datetime) -> Plan:
     """Reverse order, one component at a time; the finalizer goes when all is gone or the deadline has passed."""
+    unwanted = tuple(
+        RequestSuperseded(ref=child.ref, request=child.request)
+        for child in state.objects.values()
+        if child.requested_digest
+    )
+    if unwanted:
+        # Nothing is made any more that would have to be torn down again.
+        return Plan(unwanted)
     if not state.finalizer:
         return Plan()
     if state.objects and not _teardown_overdue(state, now):
@@ -203,12 +211,8 @@ def _plan_teardown(state: PlatformState, now: datetime) -> Plan:
 
 
 def _delete(child: ObjectState) -> Iterator[Decision]:
-    if child.request and child.requested_digest:
-        yield RequestSuperseded(ref=child.ref, request=child.request)
-    elif child.request or child.deleting:
-        return
     # Without a uid we never saw it: either it is found and gets one, or it is seen to be absent.
-    if child.uid:
+    if child.uid and not child.request and not child.deleting:
         yield DeleteRequested(ref=child.ref, component=child.component, uid=child.uid, reason="Teardown")
 
 

@@ -22,6 +22,8 @@ from reconciler.core.retry import due_at, retry_delay_seconds
 from reconciler.core.transitions import FAILURE_TRIGGERS, transition
 
 Decisions = tuple[Decision, ...]
+#: Why a platform is Failed that is about to go back.
+ROLLED_BACK = "RolledBack"
 
 
 def decide_failure(state: PlatformState, now: datetime) -> Decisions:
@@ -30,7 +32,8 @@ def decide_failure(state: PlatformState, now: datetime) -> Decisions:
         return ()
     fatal = configuration_error(state)
     if fatal is not None:
-        return _fail(state, fatal.reason, fatal.message)
+        # A spec or a dependency to be mended would be just as wrong after a rollback.
+        return _fail(state, fatal.reason, fatal.message, goes_back=fatal is state.failure)
     if state.failure is None:
         return _decide_recovered(state)
     if state.failure.category is ErrorCategory.COMPONENT:
@@ -87,7 +90,8 @@ def decide_failed(state: PlatformState, now: datetime) -> Decisions:
     """Failed to Installing: at once when the cause may be gone, else when the next attempt is due."""
     if state.paused or state.accepted is None:
         return ()
-    if state.rolling_back:
+    if state.rolling_back and state.phase_reason == ROLLED_BACK:
+        # At once, and once: a rollback that fails is tried again like anything else.
         return _leave_failed(state, "RollingBack", state.rollback_message)
     fatal = configuration_error(state)
     changed = state.retry_wanted
@@ -150,12 +154,11 @@ def _runs_another_version(state: PlatformState, name: str) -> bool:
     return wanted is not None and state.components[name].desired_version != wanted
 
 
-def _fail(state: PlatformState, reason: str, message: str) -> Decisions:
+def _fail(state: PlatformState, reason: str, message: str, *, goes_back: bool = True) -> Decisions:
     assert state.phase is not None
-    trigger = FAILURE_TRIGGERS[state.phase]
-    if state.phase is not Phase.UPGRADING:
-        return (transition(state, trigger, reason, message),)
-    return _fail_upgrade(state, reason, message)
+    if state.phase is Phase.UPGRADING and goes_back:
+        return _fail_upgrade(state, reason, message)
+    return (transition(state, FAILURE_TRIGGERS[state.phase], reason, message),)
 
 
 def _fail_upgrade(state: PlatformState, reason: str, message: str) -> Decisions:
@@ -163,12 +166,12 @@ def _fail_upgrade(state: PlatformState, reason: str, message: str) -> Decisions:
     assert state.accepted is not None
     good = state.known_good
     blocked = rollback_obstacle(state)
-    if good is None or blocked:
-        why = blocked or "there is no last-known-good to go back to"
+    if good is None or good.spec.digest == state.accepted.digest or blocked:
+        why = blocked or "there is no other spec that worked"
         return (transition(state, Trigger.UPGRADE_ERROR, reason, f"{message}; not rolled back: {why}"),)
     return (
         SpecQuarantined(digest=state.accepted.digest, generation=state.accepted.generation),
-        transition(state, Trigger.UPGRADE_ERROR, "RolledBack", message),
+        transition(state, Trigger.UPGRADE_ERROR, ROLLED_BACK, message),
         RollbackStarted(
             from_versions=state.accepted.versions, to_versions=good.spec.versions, reason=reason, message=message
         ),
