@@ -70,6 +70,8 @@ def evolve_platform_observed(state: PlatformState, event: e.PlatformObserved, at
         "observed": spec,
         "unknown_fields": event.unknown_fields,
         "closed": False,
+        # A platform that came back is observed only if it is not on its way out.
+        "deletion_requested_at": None if state.closed else state.deletion_requested_at,
     }
 
 
@@ -136,7 +138,9 @@ def evolve_drift_detected(state: PlatformState, event: e.DriftDetected, _: datet
 
 def evolve_child_found(state: PlatformState, event: e.ChildFound, _: datetime) -> Changes:
     was = state.objects.get(event.ref.key) or ObjectState(ref=event.ref, component=event.component)
-    return {"objects": {**state.objects, event.ref.key: replace(was, uid=event.uid)}}
+    # Another object under the name of one that was deleted is still to be deleted.
+    found = replace(was, uid=event.uid, deleting=was.deleting and was.uid == event.uid)
+    return {"objects": {**state.objects, event.ref.key: found}}
 
 
 def evolve_child_gone(state: PlatformState, event: e.ChildGone, _: datetime) -> Changes:
@@ -340,8 +344,15 @@ def evolve_rollback_completed(_: PlatformState, __: e.RollbackCompleted, ___: da
     return {"rolling_back": False}
 
 
-def evolve_spec_quarantined(_: PlatformState, event: e.SpecQuarantined, __: datetime) -> Changes:
-    return {"quarantined": event.digest}
+def evolve_spec_quarantined(state: PlatformState, event: e.SpecQuarantined, _: datetime) -> Changes:
+    # Asked for again after a spec that was rejected: that one's findings are no longer about anything.
+    returned = bool(state.findings) and state.phase is Phase.FAILED
+    return {
+        "quarantined": event.digest,
+        "judged_generation": max(state.judged_generation, event.generation),
+        "findings": (),
+        "retry_wanted": "NewGeneration" if returned else state.retry_wanted,
+    }
 
 
 def evolve_last_known_good_recorded(state: PlatformState, event: e.LastKnownGoodRecorded, _: datetime) -> Changes:
@@ -357,8 +368,11 @@ def evolve_action_succeeded(state: PlatformState, event: e.ActionSucceeded, at: 
     was = state.objects.get(event.ref.key)
     if was is None or was.request != event.request:
         return _NOTHING
+    changes: Changes = {}
+    if state.failure is not None and state.failure.subject == str(event.ref):
+        changes |= {"failure": None, "retry_wanted": "Recovered"}
     if not was.requested_digest:
-        return {"objects": {**state.objects, event.ref.key: replace(was, request=0, deleting=True)}}
+        return changes | {"objects": {**state.objects, event.ref.key: replace(was, request=0, deleting=True)}}
     child = replace(
         was,
         request=0,
@@ -368,9 +382,7 @@ def evolve_action_succeeded(state: PlatformState, event: e.ActionSucceeded, at: 
         uid=event.uid,
         drift=None,
     )
-    changes: Changes = {"objects": {**state.objects, event.ref.key: child}}
-    if state.failure is not None and state.failure.subject == str(event.ref):
-        changes |= {"failure": None, "retry_wanted": "Recovered"}
+    changes["objects"] = {**state.objects, event.ref.key: child}
     if event.changed and event.ref.kind in WORKLOAD_KINDS and was.component in state.components:
         component = state.components[was.component]
         # What was seen before belongs to the template before; the next observation tells about this one.
