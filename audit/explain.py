@@ -6,13 +6,15 @@ from datetime import datetime
 import msgspec
 
 from audit.errors import NotFoundError
+from audit.root_cause import RootCause, Step, find_root_cause
 from audit.wording import arrow, summary
 from eventstore import events as e
 from eventstore.codec import decode
 from eventstore.envelope import RecordedEvent
-from eventstore.vocabulary import ComponentPhase, ErrorCategory, Phase
+from eventstore.vocabulary import ComponentPhase, ConditionType, ErrorCategory, Phase
 from projections.platform import evolve, initial
 from projections.state import PlatformState
+from reconciler.core.conditions import conditions
 
 #: The user behind a field manager is only in the API server's audit log.
 USER_UNKNOWN = "user unknown (no audit source)"
@@ -29,18 +31,6 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     count: int = 1
 
 
-class RootCause(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The fact that everything else follows from."""
-
-    sequence: int
-    time: datetime
-    #: `Pod/prod-grafana-0`, `Secret/loki-s3`, `spec.components.loki.version`; "" if it is the platform itself.
-    subject: str
-    reason: str
-    #: Whole, never shortened.
-    message: str
-
-
 class Explanation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The answer to "why is it so?"."""
 
@@ -55,15 +45,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     kept_running: str = ""
     next_attempt_at: datetime | None = None
     fix: str = ""
-
-
-class _Step(msgspec.Struct, frozen=True):
-    recorded: RecordedEvent
-    event: e.Event
-
-    @property
-    def version(self) -> int:
-        return self.recorded.version
+    #: What is still to come while nothing is wrong; "" if it is as it should be.
+    waiting_for: str = ""
 
 
 def explain(events: Sequence[RecordedEvent], version: int, component: str = "") -> Explanation:
@@ -73,12 +56,12 @@ def explain(events: Sequence[RecordedEvent], version: int, component: str = "") 
         NotFoundError: there was none yet.
         UnknownEventError, CorruptEventError: an event up to `version` cannot be read.
     """
-    steps = [_Step(recorded, decode(recorded)) for recorded in events if recorded.version <= version]
+    steps = [Step(recorded, decode(recorded)) for recorded in events if recorded.version <= version]
     state = initial(events[0].stream_id)
     for step in steps:
         state = evolve(state, step.event, step.recorded.occurred_at)
     subject = _subject(steps, component)
-    root = _root_cause(state, steps, component)
+    root = find_root_cause(state, steps, component)
     return Explanation(
         namespace=state.namespace,
         name=state.name,
@@ -89,10 +72,11 @@ def explain(events: Sequence[RecordedEvent], version: int, component: str = "") 
         kept_running=_kept_running(state),
         next_attempt_at=state.retry.due_at,
         fix=_fix(state, root),
+        waiting_for=_waiting_for(state) if root is None else "",
     )
 
 
-def _subject(steps: Sequence[_Step], component: str) -> _Step:
+def _subject(steps: Sequence[Step], component: str) -> Step:
     for step in reversed(steps):
         if component:
             if isinstance(step.event, e.ComponentPhaseChanged) and step.event.component == component:
@@ -102,7 +86,7 @@ def _subject(steps: Sequence[_Step], component: str) -> _Step:
     raise NotFoundError(f"{component or 'the platform'} had no phase yet at that point")
 
 
-def _headline(state: PlatformState, subject: _Step, component: str) -> str:
+def _headline(state: PlatformState, subject: Step, component: str) -> str:
     event = subject.event
     assert isinstance(event, e.PhaseChanged | e.ComponentPhaseChanged)
     who = f"{state.name}'s {component}" if component else state.name
@@ -110,79 +94,13 @@ def _headline(state: PlatformState, subject: _Step, component: str) -> str:
     text = f"{who} became {event.to_phase} at seq {subject.version} because of {because}."
     if state.missing and not component:
         text += f" It waits for {', '.join(finding.subject or finding.reason for finding in state.missing)}."
+    if state.retry.exhausted and state.phase is Phase.FAILED:
+        text += f" All {state.policy.retries_max} retries are spent."
     if state.deletion_requested_at is not None:
         text += " It was deleted since." if state.closed else " Its deletion was asked for."
-    if state.paused:
+    if state.paused and not state.closed:
         text += " It is paused: nothing is written."
     return text
-
-
-# -- root cause ----------------------------------------------------------------------------------------------------
-
-
-def _root_cause(state: PlatformState, steps: Sequence[_Step], component: str) -> RootCause | None:
-    """What is wrong at the end of the steps; None if nothing is."""
-    if state.missing:
-        return _from_findings(steps, e.PrerequisiteMissing, state.missing)
-    if state.findings:
-        return _from_findings(steps, e.SpecRejected, state.findings)
-    failure = state.failure
-    if failure is not None and failure.category is not ErrorCategory.COMPONENT and not component:
-        return _from_failed_action(steps)
-    failing = component or (state.failure.component if state.failure else None) or _failed_component(state)
-    found = _from_problems(steps, failing) if failing else None
-    if found is None and (state.failure is not None or state.phase is Phase.FAILED):
-        found = _from_failed_action(steps) or _from_failed_component(steps, failing)
-    return found
-
-
-def _failed_component(state: PlatformState) -> str | None:
-    return next((name for name, c in state.components.items() if c.phase is ComponentPhase.FAILED or c.problems), None)
-
-
-def _from_findings(
-    steps: Sequence[_Step], kind: type[e.PrerequisiteMissing | e.SpecRejected], findings: Sequence[e.Finding]
-) -> RootCause | None:
-    step = next((step for step in reversed(steps) if isinstance(step.event, kind)), None)
-    return _cause(step, findings[0].subject, findings[0].reason, findings[0].message) if step else None
-
-
-def _from_problems(steps: Sequence[_Step], component: str) -> RootCause | None:
-    """The first sight of the problem that the component's pods report last."""
-    first: tuple[_Step, e.Problem] | None = None
-    for step in reversed(steps):
-        if not isinstance(step.event, e.ComponentObserved) or step.event.component != component:
-            continue
-        problems = step.event.problems
-        same = next((p for p in problems if first is None or p.reason == first[1].reason), None)
-        if same is None:
-            break
-        first = (step, first[1] if first else same)
-    return _cause(first[0], first[1].subject, first[1].reason, first[1].message) if first else None
-
-
-def _from_failed_action(steps: Sequence[_Step]) -> RootCause | None:
-    for step in reversed(steps):
-        if isinstance(step.event, e.ActionFailed):
-            return _cause(step, str(step.event.ref), step.event.reason, step.event.message)
-        if isinstance(step.event, e.LastKnownGoodRecorded):
-            return None
-    return None
-
-
-def _from_failed_component(steps: Sequence[_Step], component: str | None) -> RootCause | None:
-    for step in reversed(steps):
-        event = step.event
-        if not isinstance(event, e.ComponentPhaseChanged) or component not in {None, event.component}:
-            continue
-        if event.to_phase is ComponentPhase.FAILED:
-            return _cause(step, event.component, event.reason, event.message)
-    return None
-
-
-def _cause(step: _Step, subject: str, reason: str, message: str) -> RootCause:
-    time = step.recorded.occurred_at
-    return RootCause(sequence=step.version, time=time, subject=subject, reason=reason, message=message)
 
 
 # -- chain ---------------------------------------------------------------------------------------------------------
@@ -203,11 +121,17 @@ _STORY = (
 )
 
 
-def _chain(steps: Sequence[_Step], subject: _Step, root: RootCause | None) -> Iterator[Link]:
-    """Backwards from the explained event to the change of the spec (or the first sight) that began it."""
-    group: list[_Step] = []
-    for step in reversed([step for step in steps if step.version <= subject.version]):
-        begins = isinstance(step.event, e.PlatformObserved)
+def _chain(steps: Sequence[Step], subject: Step, root: RootCause | None) -> Iterator[Link]:
+    """Backwards from the explained event to what began it: a change of the spec, the first sight, or the last time
+    that all was well.
+    """
+    group: list[Step] = []
+    steps = [step for step in steps if step.version <= subject.version]
+    attempts = set(_attempts(steps)) - {subject.version}
+    for step in reversed(steps):
+        if step.version in attempts:
+            continue
+        begins = isinstance(step.event, e.PlatformObserved) or (step is not subject and _became_ready(step.event))
         if not begins and not _tells(step, root):
             continue
         if group and type(group[0].event) is type(step.event) and _is_foldable(step.event):
@@ -222,7 +146,25 @@ def _chain(steps: Sequence[_Step], subject: _Step, root: RootCause | None) -> It
         yield _link(group)
 
 
-def _tells(step: _Step, root: RootCause | None) -> bool:
+def _attempts(steps: Sequence[Step]) -> Iterator[int]:
+    """Versions of the phase changes of retries that failed again: the RetryScheduled before them tells it all."""
+    attempt: list[int] = []
+    trying = False
+    for step in steps:
+        event = step.event
+        trying = trying or (isinstance(event, e.PhaseChanged) and event.reason in {"RetryDue", "SlowProbe"})
+        if trying and isinstance(event, e.PhaseChanged | e.ComponentPhaseChanged):
+            attempt.append(step.version)
+        if isinstance(event, e.PhaseChanged) and event.to_phase in {Phase.FAILED, Phase.READY}:
+            yield from attempt if event.to_phase is Phase.FAILED else ()
+            attempt, trying = [], False
+
+
+def _became_ready(event: e.Event) -> bool:
+    return isinstance(event, e.PhaseChanged) and event.to_phase is Phase.READY and event.from_phase is not Phase.READY
+
+
+def _tells(step: Step, root: RootCause | None) -> bool:
     event = step.event
     if root is not None and step.version == root.sequence:
         return True
@@ -235,7 +177,7 @@ def _is_foldable(event: e.Event) -> bool:
     return isinstance(event, e.RetryScheduled | e.ActionFailed)
 
 
-def _link(group: Sequence[_Step]) -> Link:
+def _link(group: Sequence[Step]) -> Link:
     newest, oldest = group[0], group[-1]
     return Link(
         first_sequence=oldest.version,
@@ -247,7 +189,7 @@ def _link(group: Sequence[_Step]) -> Link:
     )
 
 
-def _link_text(group: Sequence[_Step]) -> str:
+def _link_text(group: Sequence[Step]) -> str:
     event = group[0].event
     if isinstance(event, e.PlatformObserved):
         changed = "created" if event.generation == 1 else ", ".join(event.changed_paths)
@@ -260,7 +202,7 @@ def _link_text(group: Sequence[_Step]) -> str:
     return (f"{len(group)} times: " if len(group) > 1 else "") + summary(event)
 
 
-def _wait(step: _Step) -> str:
+def _wait(step: Step) -> str:
     assert isinstance(step.event, e.RetryScheduled)
     return f"{(step.event.due_at - step.recorded.occurred_at).total_seconds():.0f}s"
 
@@ -284,6 +226,11 @@ _FIXES = {
     "QuotaExceeded": "raise the quota or lower the requests; it goes on by itself",
     "PermissionDenied": "give the operator the permission named above; it goes on by itself",
 }
+
+
+def _waiting_for(state: PlatformState) -> str:
+    ready = next((c for c in conditions(state) if c.type is ConditionType.READY), None)
+    return "" if state.closed or ready is None or ready.status == "True" else ready.message
 
 
 def _fix(state: PlatformState, root: RootCause | None) -> str:

@@ -10,6 +10,9 @@ from cli.output import Format, instant, write_json, write_line, write_yaml
 if TYPE_CHECKING:
     from audit.explain import Explanation, Link
 
+#: Links beyond this depth are indented no further: a long story must still fit a terminal.
+_DEPTH_MAX = 8
+
 
 @reads_ledger
 def explain_why(
@@ -53,9 +56,10 @@ def _print(explanation: "Explanation") -> None:
         subject = f"{root.subject} " if root.subject else ""
         write_line(f"ROOT CAUSE  {subject}{root.reason}: {root.message}   seen at seq {root.sequence}")
     else:
-        write_line("ROOT CAUSE  none: nothing is wrong")
+        waiting = explanation.waiting_for
+        write_line(f"ROOT CAUSE  none: {f'nothing failed; {waiting}' if waiting else 'nothing is wrong'}")
     for depth, link in enumerate(explanation.chain):
-        write_line(f"{'  ' * depth} └ {_place(link):<8}  {link.type}  {link.text}")
+        write_line(f"{'  ' * min(depth, _DEPTH_MAX)} └ {_place(link):<8}  {link.type}  {link.text}")
     if explanation.kept_running:
         write_line(f"KEPT RUNNING  {explanation.kept_running}")
     if explanation.next_attempt_at is not None:

@@ -92,3 +92,35 @@ def test_a_refused_action_is_a_root_cause() -> None:
 def test_before_the_first_phase_there_is_nothing_to_explain(events: list[RecordedEvent]) -> None:
     with pytest.raises(NotFoundError, match="no phase yet"):
         explain(events, 2)
+
+
+def test_while_a_retry_runs_what_failed_before_is_still_the_cause() -> None:
+    log = InMemoryEventLog()
+    prod = record_prod(log)
+    prod.record("10:31:00", seen(0, "10.2.0"))
+    prod.record("10:32:00", phase(Phase.FAILED, Phase.INSTALLING, Trigger.RETRY_FIX, "RetryDue", "retry 1 of 5", 2))
+    found = explain(log.read_stream(PROD), 28)
+    assert "became Installing at seq 28" in found.headline
+    assert found.root_cause is not None
+    assert (found.root_cause.sequence, found.root_cause.subject) == (23, "grafana")
+
+
+def test_attempts_that_failed_again_do_not_lengthen_the_story() -> None:
+    log = InMemoryEventLog()
+    prod = record_prod(log)
+    for minute in (31, 32, 33):
+        prod.record(
+            f"10:{minute}:00",
+            phase(Phase.FAILED, Phase.INSTALLING, Trigger.RETRY_FIX, "RetryDue", "again", 2),
+            phase(Phase.INSTALLING, Phase.FAILED, Trigger.DEPLOYMENT_ERROR, "ImagePullBackOff", "still", 2),
+        )
+    assert [link.last_sequence for link in explain(log.read_stream(PROD), 32).chain] == [32, 25, 24, 23, 22, 17, 15]
+
+
+def test_the_story_begins_where_all_was_well() -> None:
+    log = InMemoryEventLog()
+    prod = record_prod(log)
+    failed = prod.record("10:31:00", phase(Phase.FAILED, Phase.INSTALLING, Trigger.RETRY_FIX, "Recovered", "well", 2))
+    prod.record("10:32:00", phase(Phase.INSTALLING, Phase.READY, Trigger.ALL_COMPONENTS_READY, "AllReady", "well", 2))
+    prod.record("10:33:00", phase(Phase.READY, Phase.FAILED, Trigger.HEALTH_CHECK_FAILED, "CrashLoop", "exit 1", 2))
+    assert [link.last_sequence for link in explain(log.read_stream(PROD), failed + 2).chain] == [failed + 2, failed + 1]
