@@ -15,13 +15,12 @@ from typing import Any
 import yaml
 
 from api.crd import build_crd
+from cli.demo_lock import locked
+from cli.demo_telling import invitation, ready_in_words, tell
 from cli.failures import EXIT_FINDING, EXIT_OK, CommandError
 from cli.invocation import LEDGER_FILE
 from cli.output import note, write_line
 from cli.product import product_version
-from eventstore import events as e
-from eventstore.codec import decode
-from eventstore.envelope import RecordedEvent
 from eventstore.log import EventLog
 from eventstore.opening import open_log
 from eventstore.vocabulary import Phase
@@ -39,6 +38,10 @@ from sandbox.model import Write
 from sandbox.server import SandboxServer
 
 READY_SECONDS_MAX = 120.0
+#: How long the demo waits to have printed what it was about to say.
+CATCH_UP_SECONDS_MAX = 2.0
+#: A platform that a directory holds may be one that somebody broke: it is shown as it is.
+LOOK_SECONDS = 15.0
 #: Minutes of a real cluster in seconds of a demo.
 DEMO_SETTINGS: dict[str, Any] = {
     "tick_seconds": 0.2,
@@ -66,6 +69,7 @@ class Demo:
         self.kept = state_dir is not None
         self.state_dir = state_dir.absolute() if state_dir else Path(tempfile.mkdtemp(prefix="stackledger-demo-"))
         self.state_dir.mkdir(parents=True, exist_ok=True)
+        self._lock = locked(self.state_dir)
         self.kubeconfig = self.state_dir / "kubeconfig"
         self.example: KubernetesObject = yaml.safe_load(example_file().read_text())
         self.namespace, self.name = self.example["metadata"]["namespace"], self.example["metadata"]["name"]
@@ -74,8 +78,8 @@ class Demo:
         self._operator: Operator | None = None
         self._transport: ApiTransport | None = None
         self._stopping = threading.Event()
-        #: Stream version of the newest event that was told.
-        self._told = 0
+        #: Stream version and log position of the newest event that was told.
+        self._told = self._told_position = 0
         self._teller: threading.Thread | None = None
 
     # -- life ------------------------------------------------------------------------------------------------------
@@ -99,6 +103,7 @@ class Demo:
         self._operator = Operator(settings, open_log(dsn), settings.hmac_key() or b"", product_version())
         self._operator.start()
         self._say("operator  started")
+        self._told_position = head
         self._teller = threading.Thread(target=self._tell, args=(head,), name="teller", daemon=True)
         self._teller.start()
 
@@ -114,6 +119,7 @@ class Demo:
         self.server.stop()
         if self.log is not None:
             self.log.close()
+        self._lock.close()
 
     # -- the platform ----------------------------------------------------------------------------------------------
 
@@ -157,6 +163,13 @@ class Demo:
         stored = self.log.load_state(uid) if self.log else None
         return stored is not None and stored.record.closed and self._told >= stored.version
 
+    def catch_up(self) -> None:
+        """Wait until the spectator was told what the ledger holds by now: what follows is said in the right order."""
+        head = self.log.head_position() if self.log else 0
+        deadline = time.monotonic() + CATCH_UP_SECONDS_MAX
+        while self._told_position < head and time.monotonic() < deadline:
+            self._stopping.wait(0.02)
+
     def wait(self, what: str, met: Callable[[], bool], seconds: float = READY_SECONDS_MAX) -> None:
         """Wait until it is so.
 
@@ -169,7 +182,7 @@ class Demo:
                 found = (self.platform() or {}).get("status") or {}
                 raise CommandError(
                     f"{self.namespace}/{self.name} is not {what} after {seconds:.0f} s",
-                    str(found.get("conditions", "")),
+                    ready_in_words(found),
                     f"stackledger history {self.name} --all --state-dir {self.state_dir}",
                     exit_code=EXIT_FINDING,
                 )
@@ -211,30 +224,12 @@ class Demo:
                     write_line(line)
                     sys.stdout.flush()
                 self._told = recorded.version
+                self._told_position = position
             self.log.wait_for_append(position, 0.2)
 
     def _say(self, text: str) -> None:
         write_line(f"✓ {text}")
         sys.stdout.flush()
-
-
-def tell(recorded: RecordedEvent) -> str:
-    """One line about an event, in the form of `stackledger history`; "" for what a spectator need not see."""
-    event = decode(recorded)
-    at = recorded.occurred_at.strftime("%H:%M:%S")
-    if isinstance(event, e.PhaseChanged):
-        came_from = event.from_phase or "—"
-        return f"{at} {recorded.version:>4}  {came_from:<10} → {event.to_phase:<10}  {event.reason}: {event.message}"
-    if isinstance(event, e.ComponentPhaseChanged) and event.from_phase is not None:
-        arrow = f"{event.from_phase:<10} → {event.to_phase:<10}"
-        return f"{at} {recorded.version:>4}    {event.component:<12} {arrow}  {event.version}  {event.message}".rstrip()
-    if isinstance(event, e.RetryScheduled):
-        return f"{at} {recorded.version:>4}    retry {event.attempt} is due at {event.due_at:%H:%M:%S}"
-    if isinstance(event, e.DeletionRequested):
-        return f"{at} {recorded.version:>4}  deletion was asked for"
-    if isinstance(event, e.FinalizerReleased):
-        return f"{at} {recorded.version:>4}  finalizer released: nothing is left"
-    return ""
 
 
 def example_file() -> Path:
@@ -249,20 +244,17 @@ def demo(*, state_dir: Path | None, leave: bool, tour: Callable[[Demo], int] | N
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: _interrupt(stop))
-    began = time.monotonic()
     show = Demo(state_dir)
     try:
         show.start()
-        if show.platform() is None:
-            show.apply(show.example)
-            write_line(f"$ kubectl apply --server-side -f {example_file().name}")
-        show.wait("Ready", lambda: stop.is_set() or show.is_ready())
+        _bring_up(show, stop, must_be_ready=leave or tour is not None)
         if stop.is_set():
             return EXIT_OK
-        write_line(f"{show.namespace}/{show.name} is Ready after {time.monotonic() - began:.1f} s")
         code = tour(show) if tour else EXIT_OK
         if not leave:
-            _invite(show)
+            for line in invitation(show.namespace, show.name, show.kubeconfig, show.state_dir, show.server.url):
+                write_line(line)
+            sys.stdout.flush()
             stop.wait()
     finally:
         show.stop()
@@ -273,28 +265,28 @@ def demo(*, state_dir: Path | None, leave: bool, tour: Callable[[Demo], int] | N
     return code
 
 
+def _bring_up(show: Demo, stop: threading.Event, *, must_be_ready: bool) -> None:
+    """Make the platform unless it is there, and wait for Ready; one that was there before may also be broken."""
+    began = time.monotonic()
+    if show.platform() is None:
+        write_line(f"$ kubectl apply --server-side -f {example_file().name}")
+        show.apply(show.example)
+        must_be_ready = True
+    try:
+        seconds = READY_SECONDS_MAX if must_be_ready else LOOK_SECONDS
+        show.wait("Ready", lambda: stop.is_set() or show.is_ready(), seconds)
+    except CommandError as error:
+        if must_be_ready:
+            raise
+        outcome = f"{error.what}: {error.why}"
+    else:
+        outcome = f"{show.namespace}/{show.name} is Ready after {time.monotonic() - began:.1f} s"
+    if not stop.is_set():
+        show.catch_up()
+        write_line(outcome)
+
+
 def _interrupt(stop: threading.Event) -> None:
     if stop.is_set():
         os._exit(130)
     stop.set()
-
-
-def _invite(show: Demo) -> None:
-    where = f"--state-dir {show.state_dir}"
-    loki = f'{{"namespace":"{show.namespace}","workload":"{show.name}-loki"}}'
-    lines = f"""
-Try, in another terminal:
-  export KUBECONFIG={show.kubeconfig}
-  kubectl get obsp -A                                       kubectl describe obsp {show.name}
-  kubectl edit obsp {show.name}                                  # grafana.version: 13.2.2 is an upgrade
-  curl -d '{loki}' {show.server.url}/sandbox/break         # and /sandbox/repair
-  stackledger status {show.name} {where}
-  stackledger history {show.name} {where}
-  stackledger show {show.name} --at -1m {where}
-  stackledger explain-why {show.name} {where}
-  stackledger replay {show.name} {where}
-  stackledger verify --all {where}
-Ctrl-C stops; the directory is kept."""
-    for line in lines.splitlines():
-        write_line(line)
-    sys.stdout.flush()

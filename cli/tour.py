@@ -20,7 +20,7 @@ def walk(show: Demo) -> int:
     ledger = [show.name, "-n", show.namespace, "--state-dir", str(show.state_dir)]
     codes = []
     for command in (["history", *ledger], ["verify", *ledger], ["replay", *ledger]):
-        _heading(f"stackledger {' '.join(command[:4])}")
+        _heading(show, f"stackledger {' '.join(command[:4])}")
         sys.stdout.flush()
         # In a process of its own: the verdict may not rest on anything this one remembers.
         codes.append(subprocess.run([sys.executable, "-m", "cli", *command], check=False).returncode)  # noqa: S603  # ours
@@ -29,16 +29,16 @@ def walk(show: Demo) -> int:
 
 def _break_and_repair(show: Demo) -> None:
     workload = f"{show.name}-{BROKEN}"
-    _heading(f"{BROKEN} starts to crash")
+    _heading(show, f"{BROKEN} starts to crash")
     show.server.sandbox.break_workload(show.namespace, workload)
     show.wait("Failed", lambda: show.phase() == Phase.FAILED)
-    _heading(f"{BROKEN} is well again")
+    _heading(show, f"{BROKEN} is well again")
     show.server.sandbox.repair_workload(show.namespace, workload)
     show.wait("Ready", show.is_ready)
 
 
 def _upgrade(show: Demo) -> None:
-    _heading(f"upgrade: spec.components.{UPGRADED}.version: {UPGRADED_TO}")
+    _heading(show, f"upgrade: spec.components.{UPGRADED}.version: {UPGRADED_TO}")
     wanted = copy.deepcopy(show.example)
     wanted["spec"]["components"][UPGRADED]["version"] = UPGRADED_TO
     show.apply(wanted)
@@ -46,7 +46,7 @@ def _upgrade(show: Demo) -> None:
 
 
 def _delete(show: Demo) -> None:
-    _heading(f"kubectl delete obsp {show.name}")
+    _heading(show, f"kubectl delete obsp {show.name}")
     found = show.platform()
     if found is None:
         return
@@ -61,7 +61,8 @@ def _running(show: Demo, component: str) -> str:
     return running.get(component, "")
 
 
-def _heading(text: str) -> None:
+def _heading(show: Demo, text: str) -> None:
+    show.catch_up()
     write_line()
     write_line(f"── {text}")
     sys.stdout.flush()

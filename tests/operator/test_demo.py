@@ -22,18 +22,24 @@ def run(*arguments: str, seconds: float = 120.0) -> str:
 
 def test_the_tour_walks_from_creation_to_deletion_and_the_ledger_vouches_for_it(tmp_path: Path) -> None:
     told = run("--tour", "--exit", "--state-dir", str(tmp_path))
-    for step in (
+    steps = (
         "→ Pending     PlatformCreated",
         "Pending    → Installing",
         "Installing → Ready",
+        "demo/prod is Ready after",
+        "── loki starts to crash",
         "Ready      → Failed      CrashLoopBackOff",
+        "── loki is well again",
         "Failed     → Installing  Recovered",
+        "── upgrade",
         "Ready      → Upgrading   VersionChanged",
         "Upgrading  → Ready       UpgradeCompleted",
+        "── kubectl delete",
         "deletion was asked for",
         "finalizer released",
-    ):
-        assert step in told, step
+    )
+    places = [told.index(step) for step in steps]
+    assert places == sorted(places), "each step is told before the next begins"
     assert "VERDICT" in told
     assert "0 differ" in told
 
@@ -61,3 +67,18 @@ def test_killed_and_started_again_it_goes_on_from_its_directory(tmp_path: Path) 
         check=False,
     )
     assert verified.returncode == 0, verified.stdout
+
+
+def test_a_second_demo_in_the_same_directory_is_refused(tmp_path: Path) -> None:
+    first = subprocess.Popen([*COMMAND, "--state-dir", str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert first.stdout is not None
+        assert first.stdout.readline(), "it started"
+        second = subprocess.run(
+            [*COMMAND, "--exit", "--state-dir", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert second.returncode == 2
+        assert f"process {first.pid} uses it" in second.stderr
+    finally:
+        first.kill()
+        first.wait()
