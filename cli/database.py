@@ -70,6 +70,8 @@ def schema_status(
     from eventstore.schema_version import newest_revision
     from migrations.runner import current
 
+    if output not in {"table", "json"}:
+        raise CommandError(f"-o {output} is not known here", next_step="use one of table, json")
     url = LedgerOptions(dsn, dsn_file, state_dir, None).resolved_dsn()
     found, wanted = current(url), newest_revision()
     if output == "json":

@@ -99,6 +99,10 @@ def _print_help(command: Any, arguments: Sequence[str]) -> bool:
 
 def _report_usage(error: TyperException) -> int:
     context = getattr(error, "ctx", None)
+    if context is not None and type(error).__name__ == "NoArgsIsHelpError":
+        # Typer's own message is the whole help, which would come out as one escaped line.
+        sys.stderr.write(context.get_help() + "\n")
+        return EXIT_USAGE
     note(f"error: {masked(error.format_message())}")
     if context is not None:
         note(f"next:  {context.command_path} --help")

@@ -22,7 +22,10 @@ def replay(
     namespace: Namespace = None,
     uid: Uid = None,
     every: Annotated[bool, typer.Option("--all", help="Every platform of the ledger.")] = False,
-    to: Annotated[str, typer.Option("--to", metavar="POINT", help="Stop there; sequence, time, gen:2, live.")] = "live",
+    to: Annotated[
+        str,
+        typer.Option("--to", metavar="POINT", help="Play no pass that begins after it: sequence, time, gen:2, live."),
+    ] = "live",
 ) -> int:
     """Replay recorded history through this build's decisions: no cluster, no writes.
 

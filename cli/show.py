@@ -11,7 +11,8 @@ from cli.output import Column, Format, clock_time, instant, note, write_json, wr
 
 if TYPE_CHECKING:
     from eventstore.envelope import RecordedEvent
-    from projections.state import PlatformState
+    from eventstore.vocabulary import ComponentName
+    from projections.state import ComponentState, PlatformState
 
 _COLUMNS = (
     Column("COMPONENT"),
@@ -84,7 +85,7 @@ def _heading(
 
 
 def _print_components(run: Invocation, form: Format, state: "PlatformState", document: dict[str, Any]) -> None:
-    names = list(state.components)
+    names = [name for name, _ in in_order(state)]
     # What needs a look comes in full; a row of healthy components says no more than their number.
     quiet = [] if form is Format.WIDE else [name for name in names if _is_quiet(state, name)]
     hidden = quiet if len(names) > len(quiet) else quiet[:0]
@@ -114,6 +115,13 @@ def _cells(state: "PlatformState", name: str) -> Sequence[object]:
         clock_time(component.phase_since, today),
         component_note(state, name),
     )
+
+
+def in_order(state: "PlatformState") -> "list[tuple[ComponentName, ComponentState]]":
+    """The components in the order in which they are installed; a stored state has them by name."""
+    from eventstore.vocabulary import INSTALL_ORDER
+
+    return [(name, state.components[name]) for name in INSTALL_ORDER if name in state.components]
 
 
 def component_note(state: "PlatformState", name: str) -> str:

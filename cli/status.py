@@ -7,7 +7,7 @@ import typer
 
 from cli.invocation import Invocation, Namespace, OptionalName, Uid, current_time, reads_ledger
 from cli.output import Column, Format, instant, length, note, write_json, write_line, write_table, write_yaml
-from cli.show import component_note
+from cli.show import component_note, in_order
 
 if TYPE_CHECKING:
     from audit.source import LedgerSource, StreamInfo
@@ -107,7 +107,11 @@ def _overview(run: Invocation, form: Format, source: "LedgerSource", streams: li
     wide = form is Format.WIDE
     rows = [_cells(document, now, wide=wide) for document in documents]
     if not rows:
-        note(f"No platforms in {source.label}. Create one: kubectl apply -f examples/minimal.yaml")
+        elsewhere = source.streams(None, include_closed=True)
+        if elsewhere:
+            note(f"None here; {source.label} holds {', '.join(map(str, elsewhere[:5]))} (deleted ones: --all)")
+        else:
+            note(f"No platforms in {source.label}. Create one: kubectl apply -f examples/minimal.yaml")
         return
     write_table(_WIDE_COLUMNS if wide else _COLUMNS, rows, headers=run.headers, no_color=run.no_color)
 
@@ -231,7 +235,7 @@ def _print_components(run: Invocation, state: "PlatformState") -> None:
             instant(component.phase_since),
             component_note(state, name),
         )
-        for name, component in state.components.items()
+        for name, component in in_order(state)
     ]
     columns += [Column("SINCE", optional=True), Column("NOTE")]
     write_table(columns, rows, headers=run.headers, no_color=run.no_color)

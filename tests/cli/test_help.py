@@ -45,3 +45,11 @@ def test_the_package_runs_as_a_module() -> None:
     done = subprocess.run([sys.executable, "-m", "cli", "version"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("stackledger ")
+
+
+@pytest.mark.parametrize("words", [[], ["db"], ["crd"]], ids=lambda words: " ".join(words) or "stackledger")
+def test_a_group_without_a_command_prints_its_help_as_lines_of_text(stackledger: Command, words: list[str]) -> None:
+    shown = stackledger(*words)
+    assert (shown.code, shown.out) == (2, "")
+    assert shown.err.startswith("Usage: ")
+    assert "\\n" not in shown.err

@@ -218,6 +218,12 @@ def test_an_empty_ledger_says_what_to_do(stackledger: Command, tmp_path: Path) -
     assert "kubectl apply" in shown.err
 
 
+def test_a_namespace_without_platforms_is_not_an_empty_ledger(stackledger: Command, bundle: Path) -> None:
+    shown = stackledger("status", "-n", "elsewhere", "--bundle", bundle)
+    assert (shown.code, shown.out) == (0, "")
+    assert "holds obs/prod" in shown.err
+
+
 def test_everything_reads_postgres_too(stackledger: Command, postgres_dsn: str) -> None:
     log = open_log(postgres_dsn)
     record_prod(log)
