@@ -318,8 +318,10 @@ def evolve_probe_scheduled(state: PlatformState, event: e.ProbeScheduled, _: dat
     }
 
 
-def evolve_retry_reset(_: PlatformState, __: e.RetryReset, ___: datetime) -> Changes:
-    return {"retry": Retry(), "retry_wanted": "", "failure": None}
+def evolve_retry_reset(state: PlatformState, event: e.RetryReset, _: datetime) -> Changes:
+    # What recovered was taken off when it did: a failure that is there now is another one, and waits for its own retry.
+    failure = state.failure if event.reason == "Recovered" else None
+    return {"retry": Retry(), "retry_wanted": "", "failure": failure}
 
 
 # -- upgrade and rollback ------------------------------------------------------------------------------------------
@@ -383,7 +385,9 @@ def evolve_action_succeeded(state: PlatformState, event: e.ActionSucceeded, at: 
         drift=None,
     )
     changes["objects"] = {**state.objects, event.ref.key: child}
-    if event.changed and event.ref.kind in WORKLOAD_KINDS and was.component in state.components:
+    # Unchanged, but not what was recorded before: it was applied by somebody who ended before saying so.
+    changed = event.changed or was.drift is not None or was.applied_digest != was.requested_digest
+    if changed and event.ref.kind in WORKLOAD_KINDS and was.component in state.components:
         component = state.components[was.component]
         # What was seen before belongs to the template before; the next observation tells about this one.
         rolling = replace(component, rolled_out=False, ready_since=None, rollout_since=at)

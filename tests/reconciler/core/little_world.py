@@ -59,8 +59,10 @@ class LittleWorld:
         self.children: dict[str, Child] = {}
         self.pods: dict[str, Workload] = {}
         self.secret = "good"
-        #: Category with which writes fail; None: they work.
-        self.fault: ErrorCategory | None = None
+        #: Category with which writes fail, and the kind of object they fail for ("" for all); None: they work.
+        self.fault: tuple[ErrorCategory, str] | None = None
+        #: The next round of writes is made, but the operator ends before it can record what came of them.
+        self.crashing = False
         self.bad_versions: set[str] = set()
         self.uids = 0
         self.told: list[e.Event] = []
@@ -83,7 +85,7 @@ class LittleWorld:
         """Kubernetes' controllers finish what they began."""
         self.children = {key: child for key, child in self.children.items() if not child.terminating}
         for workload in self.pods.values():
-            workload.rolled_out = workload.version not in self.bad_versions
+            workload.rolled_out |= workload.version not in self.bad_versions
 
     # -- the loop --------------------------------------------------------------------------------------------------
 
@@ -102,6 +104,8 @@ class LittleWorld:
             if not requests or not self.exists:
                 return True
             outcomes = list(self._execute(requests))
+            if self.crashing:
+                self.crashing, outcomes = False, []
         self._advance(outcomes)
         return not open_requests(self.state, self.now)
 
@@ -148,7 +152,7 @@ class LittleWorld:
         assert set(by_type) >= {"Ready", "Available", "Progressing", "Degraded"}
         assert (by_type["Progressing"] == "True") == ("Reconciling" in by_type)
         assert not {"Reconciling", "Stalled"} <= set(by_type)
-        if by_type["Ready"] == "True" and not self.state.rolled_back:
+        if by_type["Ready"] == "True" and self.exists and not self.state.rolled_back:
             self._check_ready(document["observedGeneration"])
 
     def _check_ready(self, generation: int) -> None:
@@ -240,15 +244,13 @@ class LittleWorld:
 
     def _execute(self, requests: tuple[Request, ...]) -> Iterator[e.Event]:
         for request in requests:
-            if self.fault is not None:
+            ref = request.ref or PLATFORM_REF
+            if self.fault is not None and self.fault[1] in {"", ref.kind}:
+                category = self.fault[0]
                 yield e.ActionFailed(
-                    request=request.version,
-                    ref=request.ref or PLATFORM_REF,
-                    category=self.fault,
-                    reason="Refused",
-                    message="no",
+                    request=request.version, ref=ref, category=category, reason="Refused", message="no"
                 )
-                if self.fault is ErrorCategory.TRANSIENT:
+                if category is ErrorCategory.TRANSIENT:
                     return
             elif request.ref is None:
                 yield self._change_finalizer(request)

@@ -38,7 +38,7 @@ def test_an_upgrade_edited_on_the_way_ends_at_the_new_target_and_tells_where_it_
     assert (upgraded.from_version, upgraded.to_version) == ("3.13.1", "3.14.0")
 
 
-def condition(story: Story, kind: str) -> tuple[str, str]:
+def condition(story: Story | LittleWorld, kind: str) -> tuple[str, str]:
     found = {c["type"]: (c["status"], c["reason"]) for c in status(story.state)["conditions"]}
     return found.get(kind, ("", ""))
 
@@ -197,3 +197,20 @@ def test_a_platform_that_others_hold_after_our_part_is_done_is_left_alone() -> N
     world.exists, world.children = True, {}
     world.reconcile()
     assert world.state.version == before
+
+
+def test_a_rollout_begun_by_an_operator_that_ended_before_it_could_say_so_is_waited_for() -> None:
+    world = LittleWorld()
+    world.create(MINIMAL)
+    for _ in range(3):
+        world.reconcile()
+        world.settle()
+        world.wait(10)
+    assert world.state.phase is Phase.READY
+    world.edit({"components": {"prometheus": {"retention": "3d"}}})
+    world.crashing = True
+    world.reconcile()
+    assert condition(world, "Ready") == ("Unknown", "UpdateInProgress")
+    world.settle()
+    world.reconcile()
+    assert condition(world, "Ready") == ("True", "AllComponentsReady")

@@ -38,6 +38,9 @@ NAMES = ("prometheus", "loki")
 #: Of each kind; set STACKLEDGER_WALKS for a longer search.
 WALKS = int(os.environ.get("STACKLEDGER_WALKS", "60"))
 
+CATEGORIES = [ErrorCategory.TRANSIENT, ErrorCategory.CONFIGURATION, ErrorCategory.RESOURCE]
+KINDS = ["", "StatefulSet", "ConfigMap", "ObservabilityPlatform"]
+
 Step = tuple[str, Any]
 
 
@@ -85,6 +88,17 @@ def _delete(world: LittleWorld, _: None) -> None:
     world.delete()
 
 
+def rest(world: LittleWorld, seconds: float = 1200) -> None:
+    """Time in which Kubernetes does its part, until nothing changes any more."""
+    for _ in range(int(seconds / 10)):
+        before = world.state.version
+        world.settle()
+        world.reconcile()
+        world.wait(10)
+        if world.state.version == before and next_due(world.state, world.now) is None:
+            return
+
+
 STEPS: dict[str, Callable[[LittleWorld, Any], None]] = {
     "edit": _spec,
     "pause": _pause,
@@ -95,9 +109,11 @@ STEPS: dict[str, Callable[[LittleWorld, Any], None]] = {
     "strip": _strip,
     "settle": lambda world, _: world.settle(),
     "wait": lambda world, seconds: world.wait(seconds),
-    **{name: partial(_set, name) for name in ("secret", "fault", "bad_versions")},
+    "rest": rest,
+    **{name: partial(_set, name) for name in ("secret", "fault", "bad_versions", "crashing")},
 }
 
+names = st.sampled_from(sorted(SPECS))
 steps = st.one_of(
     st.tuples(st.just("edit"), st.sampled_from(sorted(SPECS))),
     st.tuples(st.just("pause"), st.booleans()),
@@ -107,8 +123,10 @@ steps = st.one_of(
     st.tuples(st.just("strip"), st.none()),
     st.tuples(st.just("settle"), st.none()),
     st.tuples(st.just("secret"), st.sampled_from(["good", "missing", "refused"])),
-    st.tuples(st.just("fault"), st.sampled_from([None, *(c for c in ErrorCategory if c != "component")])),
+    st.tuples(st.just("fault"), st.none() | st.tuples(st.sampled_from(CATEGORIES), st.sampled_from(KINDS))),
+    st.tuples(st.just("crashing"), st.just(value=True)),
     st.tuples(st.just("bad_versions"), st.sampled_from([set(), {"3.13.2"}, {"3.7.6"}])),
+    st.tuples(st.just("rest"), st.just(60)),
     st.tuples(st.just("wait"), st.sampled_from([1.0, 6.0, 31.0, 301.0, 1000.0])),
 )
 
@@ -120,24 +138,21 @@ def play(world: LittleWorld, taken: list[Step]) -> None:
         world.reconcile()
 
 
-def installed(name: str) -> LittleWorld:
-    """A platform that is Ready."""
+def begun(name: str, *, ready: bool) -> LittleWorld:
+    """A platform just created, or one that has had its time."""
     world = LittleWorld()
     world.create(SPECS[name])
-    rest(world)
-    assert world.state.phase is Phase.READY
+    world.reconcile()
+    if ready:
+        rest(world)
     return world
 
 
-def rest(world: LittleWorld, seconds: float = 1200) -> None:
-    """Time in which Kubernetes does its part, until nothing changes any more."""
-    for _ in range(int(seconds / 10)):
-        before = world.state.version
-        world.settle()
-        world.reconcile()
-        world.wait(10)
-        if world.state.version == before and next_due(world.state, world.now) is None:
-            return
+def installed(name: str) -> LittleWorld:
+    """A platform that is Ready."""
+    world = begun(name, ready=True)
+    assert world.state.phase is Phase.READY
+    return world
 
 
 def mend(world: LittleWorld) -> None:
@@ -156,11 +171,11 @@ def check_silence(world: LittleWorld) -> None:
 
 
 @settings(max_examples=WALKS, deadline=None, suppress_health_check=list(HealthCheck))
-@given(first=st.sampled_from(sorted(SPECS)), taken=st.lists(steps, max_size=14), last=st.sampled_from(sorted(VALID)))
-def test_after_any_walk_a_platform_becomes_what_was_asked_for_last(first: str, taken: list[Step], last: str) -> None:
-    world = LittleWorld()
-    world.create(SPECS[first])
-    world.reconcile()
+@given(first=names, ready=st.booleans(), taken=st.lists(steps, max_size=14), last=st.sampled_from(sorted(VALID)))
+def test_after_any_walk_a_platform_becomes_what_was_asked_for_last(
+    first: str, ready: bool, taken: list[Step], last: str
+) -> None:
+    world = begun(first, ready=ready)
     play(world, taken)
     mend(world)
     world.edit(SPECS[last])
@@ -172,13 +187,11 @@ def test_after_any_walk_a_platform_becomes_what_was_asked_for_last(first: str, t
 
 
 @settings(max_examples=WALKS, deadline=None, suppress_health_check=list(HealthCheck))
-@given(first=st.sampled_from(sorted(SPECS)), before=st.lists(steps, max_size=8), after=st.lists(steps, max_size=4))
+@given(first=names, ready=st.booleans(), before=st.lists(steps, max_size=8), after=st.lists(steps, max_size=4))
 def test_after_any_walk_a_deleted_platform_goes_and_leaves_nothing(
-    first: str, before: list[Step], after: list[Step]
+    first: str, ready: bool, before: list[Step], after: list[Step]
 ) -> None:
-    world = LittleWorld()
-    world.create(SPECS[first])
-    world.reconcile()
+    world = begun(first, ready=ready)
     play(world, [*before, ("delete", None), *after])
     mend(world)
     rest(world, 1800)
