@@ -85,9 +85,10 @@ def plan(state: PlatformState, now: datetime) -> Plan:
 
 
 def open_requests(state: PlatformState, now: datetime) -> tuple[Request, ...]:
-    """What the log asks for and nobody has done yet, in the order in which it was asked for.
+    """What the log asks for and nobody has done yet: what is applied first, in its order, then what is deleted.
 
     After a crash this is where the successor goes on: a request stays open until it has an outcome or is superseded.
+    One that failed is asked for anew, later than others that were not tried; its place is before them all the same.
     """
     deleting = state.deletion_requested_at is not None
     held_back = (state.paused or state.phase is Phase.FAILED) and not deleting
@@ -106,7 +107,13 @@ def open_requests(state: PlatformState, now: datetime) -> tuple[Request, ...]:
     ]
     if state.finalizer_request:
         requests.append(Request(version=state.finalizer_request, ref=None))
-    return tuple(sorted(requests, key=lambda request: request.version))
+    places = {wanted.key: place for place, wanted in enumerate(desired_objects(state))}
+
+    def place(request: Request) -> tuple[int, int]:
+        applied = request.ref is not None and bool(request.digest)
+        return (places.get(request.ref.key, len(places)) if applied and request.ref else len(places)), request.version
+
+    return tuple(sorted(requests, key=place))
 
 
 def _retry_pending(state: PlatformState, now: datetime) -> bool:
