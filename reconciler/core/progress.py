@@ -65,7 +65,7 @@ def _decide_ready(state: PlatformState) -> Decisions:
         )
     if state.rolling_back:
         decisions.append(RollbackCompleted(versions=state.accepted.versions))
-    if state.retry.attempt or state.retry.exhausted:
+    if state.failure is None and (state.retry.attempt or state.retry.exhausted):
         decisions.append(RetryReset(reason="Recovered"))
     return tuple(decisions)
 

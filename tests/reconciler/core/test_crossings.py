@@ -214,3 +214,15 @@ def test_a_rollout_begun_by_an_operator_that_ended_before_it_could_say_so_is_wai
     world.settle()
     world.reconcile()
     assert condition(world, "Ready") == ("True", "AllComponentsReady")
+
+
+def test_a_finalizer_that_cannot_be_put_back_is_retried_though_all_components_are_ready() -> None:
+    story = installed(Story(MINIMAL))
+    story.see(e.FinalizerStripped())
+    for attempt in (1, 2, 3):
+        story.fail(ErrorCategory.TRANSIENT, "Unreachable")
+        assert story.state.retry.attempt == attempt
+        story.wait(300)
+    story.carry_out()
+    assert story.state.finalizer
+    assert story.state.retry.attempt == 0

@@ -187,6 +187,26 @@ def test_after_any_walk_a_platform_becomes_what_was_asked_for_last(
 
 
 @settings(max_examples=WALKS, deadline=None, suppress_health_check=list(HealthCheck))
+@given(first=st.sampled_from(sorted(VALID)), ready=st.booleans(), taken=st.lists(steps, max_size=14))
+def test_once_the_faults_are_over_a_platform_gets_ready_without_anybody_asking(
+    first: str, ready: bool, taken: list[Step]
+) -> None:
+    world = begun(first, ready=ready)
+    play(world, [step for step in taken if not _needs_a_person(step)])
+    mend(world)
+    rest(world, 1800)
+    assert world.state.phase is Phase.READY
+    check_silence(world)
+
+
+def _needs_a_person(step: Step) -> bool:
+    """What nobody but the user can end: a pause, a rejected spec, an object that the API server refuses."""
+    name, argument = step
+    refused = name == "fault" and argument is not None and argument[0] is ErrorCategory.CONFIGURATION
+    return refused or name == "pause" or (name == "edit" and argument in INVALID)
+
+
+@settings(max_examples=WALKS, deadline=None, suppress_health_check=list(HealthCheck))
 @given(first=names, ready=st.booleans(), before=st.lists(steps, max_size=8), after=st.lists(steps, max_size=4))
 def test_after_any_walk_a_deleted_platform_goes_and_leaves_nothing(
     first: str, ready: bool, before: list[Step], after: list[Step]
