@@ -223,6 +223,8 @@ _FIXES = {
     "CrashLoopBackOff": "read the log: kubectl logs -n {namespace} {kubectl} --previous",
     "OOMKilled": "raise spec.components.{component}.resources.limits.memory",
     "FailedScheduling": "make room: nodes, requests, node selectors and volumes of {subject}",
+    "RolledBack": "change the spec, or try the same again: kubectl annotate --overwrite obsp {name} -n {namespace} "
+    'stackledger.io/retry-at="$(date +%s)"',
     "QuotaExceeded": "raise the quota or lower the requests; it goes on by itself",
     "PermissionDenied": "give the operator the permission named above; it goes on by itself",
 }
@@ -240,7 +242,11 @@ def _fix(state: PlatformState, root: RootCause | None) -> str:
     known = _FIXES.get(root.reason)
     if known:
         return known.format(
-            component=component, subject=root.subject, kubectl=root.subject.lower(), namespace=state.namespace
+            component=component,
+            subject=root.subject,
+            kubectl=root.subject.lower(),
+            name=state.name,
+            namespace=state.namespace,
         )
     if root.subject.startswith("spec"):
         return f"edit {root.subject}"

@@ -52,7 +52,13 @@ def find_root_cause(state: PlatformState, steps: Sequence[Step], component: str)
 
 
 def _from_unfinished(state: PlatformState, steps: Sequence[Step], component: str) -> RootCause | None:
-    """Nothing fails at this instant, and yet it is not well: a retry is under way, or a change was not undone yet."""
+    """Nothing fails at this instant, and yet it is not well: a retry is under way, a change by somebody else was not
+    undone yet, or an upgrade was rolled back.
+    """
+    if state.rolled_back and not component and not state.closed:
+        step = next((step for step in reversed(steps) if isinstance(step.event, e.RollbackStarted)), None)
+        if step is not None:
+            return _cause(step, "", "RolledBack", state.rollback_message)
     recent = _since_ready(steps)
     for step in reversed(recent):
         event = step.event

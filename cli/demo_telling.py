@@ -23,7 +23,7 @@ def tell(recorded: RecordedEvent) -> str:
     if isinstance(event, e.DeletionRequested):
         return f"{at} {recorded.version:>4}  deletion was asked for"
     if isinstance(event, e.FinalizerReleased):
-        return f"{at} {recorded.version:>4}  finalizer released: nothing is left"
+        return f"{at} {recorded.version:>4}  finalizer released: nothing is left but the volumes (spec.deletionPolicy)"
     return ""
 
 
