@@ -202,9 +202,13 @@ class Demo:
             ("apiextensions.k8s.io", "customresourcedefinitions", crd),
             ("", "namespaces", namespace),
         ):
-            if model.find(body["apiVersion"], body["kind"], "", body["metadata"]["name"]) is None:
-                kind, served = model.resource(group, "v1", plural)
+            name = body["metadata"]["name"]
+            kind, served = model.resource(group, "v1", plural)
+            if model.find(body["apiVersion"], body["kind"], "", name) is None:
                 model.create(kind, served, "", body, Write(manager=_USER))
+            elif body is crd:
+                # The directory may be of another build, which had other fields and columns.
+                model.replace(kind, served, "", name, body, Write(manager=_USER))
 
     def _hmac_key_file(self) -> Path:
         path = self.state_dir / "hmac-key"
