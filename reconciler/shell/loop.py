@@ -112,7 +112,8 @@ class Reconciler:
     def keys_of(self, stream_ids: Iterable[str]) -> list[PlatformKey]:
         """The platforms that the streams belong to."""
         wanted = set(stream_ids)
-        return [key for key, streams in self._open_streams.items() if streams & wanted]
+        # A copy: the workers add and remove while this goes on.
+        return [key for key, streams in list(self._open_streams.items()) if streams & wanted]
 
     def open_keys(self) -> list[PlatformKey]:
         """Platforms with a stream that is not closed."""
@@ -134,19 +135,26 @@ class Reconciler:
         streams = set(self._open_streams.get(key, ()))
         if platform is not None:
             streams.add(platform["metadata"]["uid"])
-        results = [self._reconcile_stream(key, stream_id, platform) for stream_id in sorted(streams)]
-        waits = [result.again_after_seconds for result in results if result.again_after_seconds is not None]
+        waits: list[float] = []
+        failed: Exception | None = None
+        for stream_id in sorted(streams):
+            try:
+                result = self._reconcile_stream(key, stream_id)
+            except Exception as error:  # different platforms under one name: none may hold up the other
+                failed = failed or error
+            else:
+                waits += [] if result.again_after_seconds is None else [result.again_after_seconds]
+        if failed is not None:
+            raise failed
         return Result(min(waits, default=None))
 
-    def _reconcile_stream(self, key: PlatformKey, stream_id: str, found: KubernetesObject | None) -> Result:
-        # A resource of the same name with another uid is another platform: for this stream the resource is gone.
-        platform = found if found is not None and found["metadata"]["uid"] == stream_id else None
+    def _reconcile_stream(self, key: PlatformKey, stream_id: str) -> Result:
         for _ in range(CONFLICTS_MAX):
             epoch = self._epoch()
             if epoch is None:
                 return Result()
             try:
-                return self._run_pass(key, stream_id, platform, epoch)
+                return self._run_pass(key, stream_id, self._resource(key, stream_id), epoch)
             except StreamConflictError as error:
                 _log.info("stream_conflict", platform="/".join(key), expected=error.expected_version)
             except StaleEpochError:
@@ -167,15 +175,21 @@ class Reconciler:
             if not requests or platform is None:
                 break
             outcomes = tuple(self._executor.execute(known.state, requests, platform))
-            platform = self._fresh(key, platform)
+            platform = self._resource(key, stream_id)
+        else:
+            # What came of the last writes is recorded before others get their turn.
+            now = self._clock.now()
+            known = self._advance(this, known, platform, outcomes, now)
+            requests = open_requests(known.state, now)
         self._index(key, known.state)
         if platform is not None and not known.state.closed:
             self._write_status(known, platform)
         return Result(_again_after(known.state, self._clock.now(), unfinished=bool(requests)))
 
-    def _fresh(self, key: PlatformKey, platform: KubernetesObject) -> KubernetesObject | None:
+    def _resource(self, key: PlatformKey, stream_id: str) -> KubernetesObject | None:
+        # A resource of the same name with another uid is another platform: for this stream the resource is gone.
         found = self._sight.resource(*key)
-        return found if found is not None and found["metadata"]["uid"] == platform["metadata"]["uid"] else None
+        return found if found is not None and found["metadata"]["uid"] == stream_id else None
 
     def _advance(
         self,
@@ -187,11 +201,17 @@ class Reconciler:
     ) -> Known:
         """Fold in outcomes and what is seen, conclude, and append it all; the state as the log now has it."""
         after = apply_events(known.state, outcomes, now)
-        sighting = self._sight.look(after, platform)
-        seen = observe(after, sighting)
-        after = apply_events(after, seen, now)
-        after, concluded = conclude(after, now)
-        events: tuple[Event, ...] = (*outcomes, *seen, *concluded)
+        try:
+            sighting = self._sight.look(after, platform)
+        except ClusterError:
+            # What was done is recorded though nothing can be seen.
+            self._record(this, known, outcomes, now)
+            raise
+        return self._record(this, known, (*outcomes, *observe(after, sighting)), now)
+
+    def _record(self, this: Pass, known: Known, inputs: tuple[Event, ...], now: datetime) -> Known:
+        after, concluded = conclude(apply_events(known.state, inputs, now), now)
+        events: tuple[Event, ...] = (*inputs, *concluded)
         if not events:
             return known
         return self._append(this, known, after, events, now)

@@ -13,7 +13,7 @@ from eventstore.vocabulary import ErrorCategory, Phase
 from reconciler.core.deadlines import next_due
 from tests.reconciler.core.little_world import LittleWorld
 
-SECRET = [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "loki-env", "key": "key"}}}]
+S3 = {"bucket": "logs", "accessKeyId": {"secretKeyRef": {"name": "loki-s3", "key": "id"}}}
 VALID: dict[str, dict[str, Any]] = {
     "one": {"components": {"prometheus": {"version": "3.13.1"}}},
     "one, shorter": {"components": {"prometheus": {"version": "3.13.1", "retention": "3d"}}},
@@ -21,10 +21,10 @@ VALID: dict[str, dict[str, Any]] = {
     "two": {"components": {"prometheus": {"version": "3.13.1"}, "loki": {"version": "3.7.5"}}},
     "two, newer": {"components": {"prometheus": {"version": "3.13.2"}, "loki": {"version": "3.7.6"}}},
     "two, secret": {
-        "components": {"prometheus": {"version": "3.13.1"}, "loki": {"version": "3.7.5", "env": SECRET}},
+        "components": {"prometheus": {"version": "3.13.1"}, "loki": {"version": "3.7.5", "s3": S3}},
     },
     "two, newer, secret": {
-        "components": {"prometheus": {"version": "3.13.2"}, "loki": {"version": "3.7.6", "env": SECRET}},
+        "components": {"prometheus": {"version": "3.13.2"}, "loki": {"version": "3.7.6", "s3": S3}},
     },
 }
 for given_spec in VALID.values():

@@ -1,0 +1,162 @@
+"""Passes of the loop, one at a time, over an emulated cluster and a log in memory."""
+
+import itertools
+import os
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from api.crd import build_crd
+from eventstore import events as e
+from eventstore.codec import decode
+from eventstore.identifiers import uuid7
+from eventstore.log import EventLog
+from eventstore.memory import InMemoryEventLog
+from eventstore.vocabulary import ErrorCategory, Phase
+from projections.state import PlatformState
+from reconciler.shell import loop
+from reconciler.shell.cache import ObjectCache
+from reconciler.shell.clock import SystemClock
+from reconciler.shell.cluster import ClusterError
+from reconciler.shell.dependencies import Dependencies
+from reconciler.shell.executor import Executor
+from reconciler.shell.loop import Reconciler
+from reconciler.shell.resources import PLATFORM, SECRET, WATCHED
+from reconciler.shell.sight import Sight
+from reconciler.shell.states import States
+from sandbox.assembly import Sandbox
+from sandbox.cluster import SandboxCluster
+from sandbox.faults import FaultPlan
+from sandbox.model import Write
+
+KEY = ("demo", "prod")
+SPEC: dict[str, Any] = {"components": {"prometheus": {}}}
+
+
+class Bench:
+    """A reconciler whose passes and sights the test asks for."""
+
+    def __init__(self) -> None:
+        self.faults = FaultPlan()
+        self.model = Sandbox().model
+        self.cluster = SandboxCluster(self.model, self.faults)
+        self.cache = ObjectCache([*(watched.resource.kind for watched in WATCHED), SECRET.kind])
+        self.log: EventLog = InMemoryEventLog()
+        clock = SystemClock()
+        dependencies = Dependencies(self.cluster, b"key", clock.monotonic, absent_seconds=0, present_seconds=0)
+        self.sight = Sight(
+            self.cluster,
+            self.cache,
+            dependencies,
+            b"key",
+            policy=e.Policy(),
+            operator_version="test",
+            monotonic=clock.monotonic,
+            secrets_seconds=600,
+        )
+        lease = self.log.lease.acquire("test", 600)
+        assert lease is not None
+        self.states = States(self.log)
+        self.reconciler = Reconciler(
+            log=self.log,
+            states=self.states,
+            sight=self.sight,
+            executor=Executor(self.cluster, self.cache, self.log),
+            cluster=self.cluster,
+            cache=self.cache,
+            clock=clock,
+            new_id=_new_id,
+            epoch=lambda: lease.epoch,
+            announce=lambda state, events, first: None,
+        )
+        self._admin("apiextensions.k8s.io/v1", "CustomResourceDefinition", build_crd())
+        self._admin("v1", "Namespace", {"metadata": {"name": "demo"}})
+
+    def _admin(self, api_version: str, kind: str, body: dict[str, Any], namespace: str = "") -> None:
+        found = self.model.registry.by_kind(api_version, kind)
+        assert found is not None
+        body = {"apiVersion": api_version, "kind": kind, **body}
+        version = found.version(api_version.rpartition("/")[2])
+        self.model.create(found, version, namespace, body, Write(manager="admin"))
+
+    def apply(self, spec: dict[str, Any]) -> str:
+        """The user's kubectl; the uid."""
+        head = {"apiVersion": PLATFORM.api_version, "kind": PLATFORM.kind}
+        body = {**head, "metadata": {"name": "prod", "namespace": "demo"}, "spec": spec}
+        return str(self.cluster.apply(PLATFORM, "demo", body, manager="kubectl")["metadata"]["uid"])
+
+    def watch(self) -> None:
+        """What the watches would have told by now."""
+        for watched in WATCHED:
+            kind = watched.resource
+            self.cache.replace(kind.kind, None, self.cluster.list_all(kind, None, watched.label_selector))
+
+    def recorded(self, stream_id: str) -> list[e.Event]:
+        """The stream."""
+        return [decode(recorded) for recorded in self.log.read_stream(stream_id)]
+
+    def state(self, stream_id: str) -> PlatformState:
+        """The state as the log has it."""
+        self.states.forget(stream_id)
+        return self.states.load(stream_id).state
+
+
+def _new_id(now: datetime) -> UUID:
+    return uuid7(now, os.urandom(10))
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_what_was_done_is_recorded_though_the_next_look_fails(bench: Bench) -> None:
+    uid = bench.apply(SPEC)
+    bench.watch()
+    looks = itertools.count()
+    _fail_when(bench, lambda: next(looks) == 1)
+    with pytest.raises(ClusterError):
+        bench.reconciler.reconcile(KEY)
+    assert any(isinstance(event, e.FinalizerAdded) for event in bench.recorded(uid))
+
+
+def test_what_came_of_the_last_round_of_a_pass_is_recorded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "ROUNDS_MAX", 1)
+    uid = bench.apply(SPEC)
+    bench.watch()
+    result = bench.reconciler.reconcile(KEY)
+    assert any(isinstance(event, e.FinalizerAdded) for event in bench.recorded(uid))
+    assert bench.state(uid).phase is Phase.INSTALLING
+    assert result.again_after_seconds == 0.0
+
+
+def test_a_stream_that_cannot_be_worked_on_does_not_hold_up_another_of_its_name(bench: Bench) -> None:
+    old = "00000000-0000-4000-8000-000000000000"
+    new = bench.apply(SPEC)
+    bench.watch()
+    bench.reconciler._open_streams[KEY] = {old}  # as adopted from a log with two streams of this name
+    load = bench.states.load
+
+    def failing(stream_id: str) -> Any:
+        if stream_id == old:
+            raise RuntimeError("a bug that one stream brings to light")
+        return load(stream_id)
+
+    bench.states.load = failing  # type: ignore[method-assign]  # the seam of this test
+    with pytest.raises(RuntimeError, match="a bug"):
+        bench.reconciler.reconcile(KEY)
+    assert bench.log.read_stream(new)
+
+
+def _fail_when(bench: Bench, due: Callable[[], bool]) -> None:
+    look = bench.sight.look
+
+    def failing(*given: Any) -> Any:
+        if due():
+            raise ClusterError(ErrorCategory.TRANSIENT, "Unreachable", "no route")
+        return look(*given)
+
+    bench.sight.look = failing  # type: ignore[method-assign,assignment]  # the seam of this test
