@@ -222,7 +222,9 @@ _FIXES = {
     "ErrImagePull": "set spec.components.{component}.version (or image) to a tag that exists",
     "CrashLoopBackOff": "read the log: kubectl logs -n {namespace} {kubectl} --previous",
     "OOMKilled": "raise spec.components.{component}.resources.limits.memory",
-    "FailedScheduling": "make room: nodes, requests, node selectors and volumes of {subject}",
+    "Unschedulable": "make room: nodes, requests, node selectors and volumes of {subject}",
+    "HealthCheckFailed": "see what its pods say: kubectl describe pods -n {namespace} "
+    "-l stackledger.io/platform={name},stackledger.io/component={component}",
     "RolledBack": "change the spec, or try the same again: kubectl annotate --overwrite obsp {name} -n {namespace} "
     'stackledger.io/retry-at="$(date +%s)"',
     "QuotaExceeded": "raise the quota or lower the requests; it goes on by itself",
