@@ -75,6 +75,10 @@ def plan(state: PlatformState, now: datetime) -> Plan:
         return _plan_teardown(state, now)
     if state.paused:
         return Plan(waiting_on=(Waiting(WaitingOn.PAUSED),))
+    # Whatever else is waited for: what nobody wants any more is not to be carried out.
+    outdated = _outdated(state)
+    if outdated:
+        return Plan(outdated)
     if not state.finalizer:
         asked = bool(state.finalizer_request) or _retry_pending(state, now)
         return Plan(() if asked else (FinalizerAddRequested(),), (Waiting(WaitingOn.FINALIZER),))
@@ -103,7 +107,7 @@ def open_requests(state: PlatformState, now: datetime) -> tuple[Request, ...]:
             component=child.component,
         )
         for child in state.objects.values()
-        if child.request
+        if child.request and (state.finalizer or deleting)
     ]
     if state.finalizer_request:
         requests.append(Request(version=state.finalizer_request, ref=None))
@@ -128,6 +132,18 @@ def _blocked_by(state: PlatformState, now: datetime) -> WaitingOn | None:
     if _retry_pending(state, now) or (state.failure is not None and state.retry.due_at is None):
         return WaitingOn.RETRY_DUE
     return None
+
+
+def _outdated(state: PlatformState) -> tuple[Decision, ...]:
+    """Open requests to apply what is wanted otherwise or not at all, and to delete what is wanted again."""
+    if not is_renderable(state):
+        return ()
+    wanted = {wanted.key: wanted.digest for wanted in desired_objects(state)}
+    return tuple(
+        RequestSuperseded(ref=child.ref, request=child.request)
+        for key, child in state.objects.items()
+        if child.request and child.requested_digest != wanted.get(key, "")
+    )
 
 
 # -- writes --------------------------------------------------------------------------------------------------------
@@ -163,13 +179,11 @@ def _requests_for(wanted: DesiredObject, child: ObjectState | None, *, retried: 
         yield ApplyRequested(ref=wanted.ref, component=wanted.component, digest=wanted.digest, reason="Create")
         return
     if child.request:
-        if child.requested_digest == wanted.digest:
-            return
-        yield RequestSuperseded(ref=child.ref, request=child.request)
+        return
     missing = child.drift is not None and child.drift.kind in {"Missing", "Replaced"}
     if wanted.create_only and child.applied_digest and not missing:
         return
-    if child.applied_digest == wanted.digest and child.drift is None and not child.request:
+    if child.applied_digest == wanted.digest and child.drift is None:
         return
     reason = "Drift" if child.drift else "Retry" if retried else "Update" if child.applied_digest else "Create"
     yield ApplyRequested(ref=wanted.ref, component=wanted.component, digest=wanted.digest, reason=reason)
@@ -181,11 +195,7 @@ def _prune(state: PlatformState, wanted_keys: set[str], turn: list[ComponentName
         waits_for_turn = child.component in state.components and child.component not in turn
         if key in wanted_keys or waits_for_turn or child.deleting:
             continue
-        if child.request:
-            if not child.requested_digest:
-                continue
-            yield RequestSuperseded(ref=child.ref, request=child.request)
-        if child.uid:
+        if child.uid and not child.request:
             yield DeleteRequested(ref=child.ref, component=child.component, uid=child.uid, reason="Pruned")
 
 

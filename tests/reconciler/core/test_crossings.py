@@ -226,3 +226,23 @@ def test_a_finalizer_that_cannot_be_put_back_is_retried_though_all_components_ar
     story.carry_out()
     assert story.state.finalizer
     assert story.state.retry.attempt == 0
+
+
+def test_what_nobody_wants_any_more_is_not_applied_whatever_else_is_waited_for() -> None:
+    story = Story(MINIMAL)
+    story.carry_out()
+    story.see(e.FinalizerStripped())
+    assert [request.ref for request in open_requests(story.state, story.now)] == [None], "the finalizer comes first"
+    story.edit({"components": {"loki": {}}})
+    assert [child.ref for child in story.state.objects.values() if child.requested_digest] == []
+    installed(story)
+
+
+def test_what_is_wanted_again_is_not_deleted_whatever_else_is_waited_for() -> None:
+    story = installed(Story(PAIR))
+    story.edit(MINIMAL)
+    assert any(request.uid and not request.digest for request in open_requests(story.state, story.now))
+    s3 = {"bucket": "logs", "accessKeyId": {"secretKeyRef": {"name": "absent", "key": "id"}}}
+    story.edit({"components": {"prometheus": {}, "loki": {"s3": s3}}})
+    assert condition(story, "Ready") == ("False", "SecretMissing")
+    assert [request for request in open_requests(story.state, story.now) if not request.digest] == []
