@@ -151,25 +151,36 @@ class Operator:
 
     # -- life ------------------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, stopping: threading.Event | None = None) -> bool:
         """Begin: probes first, so that a slow start can be seen; then watches; then work, once the caches are full.
+
+        Args:
+            stopping: set when the start is no longer wanted: an API server can be away for hours.
+
+        Returns:
+            Whether it works; False if `stopping` was set before.
 
         Raises:
             StartError: the custom resource is not installed.
         """
+        stopping = stopping or threading.Event()
         self._start_servers()
-        self._wait_for_crd()
+        if not self._wait_for_crd(stopping):
+            return False
         self._watches.start()
         self._schedule.every(self._settings.tick_seconds, "tick", self._tick)
         self._schedule.every(self._settings.resync_seconds, "resync", self._resync)
         self._schedule.every(PROJECTION_SECONDS, "projections", self._project)
         self._schedule.every(ANNOUNCE_SECONDS, "announcements", self._publish)
         self._schedule.start()
-        while not self._watches.wait_synced(5.0):
+        while not self._watches.wait_synced(START_RETRY_SECONDS):
+            if stopping.is_set():
+                return False
             _log.warning("waiting_for_watches", problems=self._watches.problems())
         self._leadership.start()
         self._workers.start()
         _log.info("started", instance=self._instance, namespaces=self._settings.namespaces or "all")
+        return True
 
     def stop(self) -> None:
         """End: no new work, finish what is begun, then give the lease back so that another replica need not wait."""
@@ -200,7 +211,7 @@ class Operator:
         self.metrics.tick(self._clock.now().timestamp())
         if self.epoch() is None:
             return
-        for key in self._reconciler.keys_of(self._log.due_streams(self._clock.now())):
+        for key in self._reconciler.keys_due(self._log.due_streams(self._clock.now())):
             self._queue.add(key)
 
     def _resync(self) -> None:
@@ -282,11 +293,11 @@ class Operator:
             return describe_error(error)
         return ""
 
-    def _wait_for_crd(self) -> None:
+    def _wait_for_crd(self, stopping: threading.Event) -> bool:
         while True:
             try:
                 if self._cluster.serves(PLATFORM):
-                    return
+                    return True
                 message = (
                     f"the CustomResourceDefinition {PLURAL} is not installed: kubectl apply --server-side "
                     "-k deploy/crds (or: stackledger crd print | kubectl apply --server-side -f -)"
@@ -296,7 +307,8 @@ class Operator:
                 if error.category is ErrorCategory.CONFIGURATION:
                     raise StartError(str(error), EXIT_SETTINGS) from None
                 _log.warning("waiting_for_api_server", why=str(error))
-                threading.Event().wait(START_RETRY_SECONDS)
+                if stopping.wait(START_RETRY_SECONDS):
+                    return False
 
 
 def run_operator(settings: Settings, version: str) -> int:
@@ -305,12 +317,12 @@ def run_operator(settings: Settings, version: str) -> int:
     stopping = _stop_on_signals()
     try:
         operator = Operator(settings, _open_ledger(settings, stopping), _hmac_key(settings), version)
-        operator.start()
+        if operator.start(stopping):
+            stopping.wait()
     except (SettingsError, StoreConfigurationError) as error:
         raise StartError(str(error), EXIT_SETTINGS) from None
     except SchemaVersionError as error:
         raise StartError(str(error), EXIT_SCHEMA) from None
-    stopping.wait()
     operator.stop()
     return 0
 

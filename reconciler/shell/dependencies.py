@@ -58,10 +58,10 @@ class Dependencies:
             f"{reference.kind}/{reference.name}": self._look(namespace, platform, reference) for reference in references
         }
 
-    def forget(self, namespace: str) -> None:
-        """Look again at everything in the namespace next time."""
+    def forget(self, namespace: str, platform: str) -> None:
+        """The platform is gone, or is to be looked at anew."""
         with self._lock:
-            for key in [key for key in self._looks if key[0] == namespace]:
+            for key in [key for key in self._looks if key[:2] == (namespace, platform)]:
                 del self._looks[key]
 
     def _look(self, namespace: str, platform: str, reference: Reference) -> DependencyObserved:

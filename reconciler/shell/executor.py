@@ -71,6 +71,8 @@ class Executor:
             found = self._cluster.get(PLATFORM, state.namespace, state.name)
             if found is None or found["metadata"]["uid"] != state.stream_id:
                 break
+            # The watch may not have told yet what is read here.
+            self._cache.remember(PLATFORM, found)
             present = list(found["metadata"].get("finalizers", []))
             wanted = [*present, FINALIZER] if adding else [name for name in present if name != FINALIZER]
             if (FINALIZER in present) == adding:

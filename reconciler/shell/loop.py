@@ -99,6 +99,8 @@ class Reconciler:
         #: Streams by platform name, those that are not closed.
         self._open_streams: dict[PlatformKey, set[str]] = {}
         self._quarantined: dict[str, str] = {}
+        #: Streams that were looked at after their recorded deadline, and had nothing to say -> version they are at.
+        self._served: dict[str, int] = {}
 
     def adopt_open_streams(self) -> list[PlatformKey]:
         """Learn from the log which platforms were left open; their keys. Called when leadership begins."""
@@ -109,11 +111,20 @@ class Reconciler:
             self._states.forget(stored.stream_id)
         return list(self._open_streams)
 
-    def keys_of(self, stream_ids: Iterable[str]) -> list[PlatformKey]:
-        """The platforms that the streams belong to."""
-        wanted = set(stream_ids)
+    def keys_due(self, stream_ids: Iterable[str]) -> list[PlatformKey]:
+        """The platforms of streams whose recorded deadline has come, without those for which nothing follows from it.
+
+        The deadline stays in the log's projection until something is appended: without this, a platform that waits
+        for something else would be looked at with every tick.
+        """
+        wanted = {stream_id for stream_id in stream_ids if not self._is_served(stream_id)}
         # A copy: the workers add and remove while this goes on.
         return [key for key, streams in list(self._open_streams.items()) if streams & wanted]
+
+    def _is_served(self, stream_id: str) -> bool:
+        version = self._served.get(stream_id)
+        served = version is not None and version == self._states.load(stream_id).state.version
+        return served or stream_id in self._quarantined
 
     def open_keys(self) -> list[PlatformKey]:
         """Platforms with a stream that is not closed."""
@@ -182,6 +193,7 @@ class Reconciler:
             known = self._advance(this, known, platform, outcomes, now)
             requests = open_requests(known.state, now)
         self._index(key, known.state)
+        self._note_served(known.state, now)
         if platform is not None and not known.state.closed:
             self._write_status(known, platform)
         return Result(_again_after(known.state, self._clock.now(), unfinished=bool(requests)))
@@ -286,10 +298,18 @@ class Reconciler:
         _log.error("stream_quarantined", platform="/".join(key), stream=stream_id, why=str(error))
         return Result()
 
+    def _note_served(self, state: PlatformState, now: datetime) -> None:
+        recorded = next_due(state, state.updated_at) if state.updated_at else None
+        if recorded is not None and recorded <= now:
+            self._served[state.stream_id] = state.version
+        else:
+            self._served.pop(state.stream_id, None)
+
     def _index(self, key: PlatformKey, state: PlatformState) -> None:
         streams = self._open_streams.setdefault(key, set())
         if state.closed or state.version == 0:
             streams.discard(state.stream_id)
+            self._sight.forget(state)
         else:
             streams.add(state.stream_id)
         if not streams:

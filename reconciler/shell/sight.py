@@ -81,8 +81,6 @@ class Sight:
             ClusterError: what is not watched could not be read.
         """
         if platform is None:
-            self._specs.pop((state.namespace, state.name), None)
-            self._secrets_checked.pop(state.stream_id, None)
             return Sighting(platform=None, policy=self._policy, operator_version=self._operator_version)
         seen = self._platform(platform)
         self._check_secrets(state)
@@ -94,6 +92,12 @@ class Sight:
             policy=self._policy,
             operator_version=self._operator_version,
         )
+
+    def forget(self, state: PlatformState) -> None:
+        """Keep nothing of a platform that is gone."""
+        self._specs.pop((state.namespace, state.name), None)
+        self._secrets_checked.pop(state.stream_id, None)
+        self._dependencies.forget(state.namespace, state.name)
 
     def _check_secrets(self, state: PlatformState) -> None:
         """Read our own Secrets now and then: they are not watched, so that only this tells of changes by others."""

@@ -95,9 +95,11 @@ class States:
 
     def _remember(self, stream_id: str, known: Known) -> None:
         with self._lock:
+            before = self._known.get(stream_id)
             if known.state.closed:
                 self._known.pop(stream_id, None)
-            else:
+            elif before is None or before.state.version <= known.state.version:
+                # Somebody who only reads may come late with what he read before the last append.
                 self._known[stream_id] = known
 
 

@@ -3,7 +3,7 @@
 import itertools
 import os
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from eventstore.codec import decode
 from eventstore.identifiers import uuid7
 from eventstore.log import EventLog
 from eventstore.memory import InMemoryEventLog
-from eventstore.vocabulary import ErrorCategory, Phase
+from eventstore.vocabulary import FINALIZER, ErrorCategory, Phase
 from projections.state import PlatformState
 from reconciler.shell import loop
 from reconciler.shell.cache import ObjectCache
@@ -160,3 +160,36 @@ def _fail_when(bench: Bench, due: Callable[[], bool]) -> None:
         return look(*given)
 
     bench.sight.look = failing  # type: ignore[method-assign,assignment]  # the seam of this test
+
+
+def test_a_finalizer_that_is_on_though_the_watch_has_not_told_yet_is_asked_for_once(bench: Bench) -> None:
+    uid = bench.apply(SPEC)
+    bench.watch()
+    found = bench.cluster.get(PLATFORM, "demo", "prod")
+    assert found is not None
+    version = found["metadata"]["resourceVersion"]
+    bench.cluster.set_finalizers(PLATFORM, "demo", "prod", [FINALIZER], uid=uid, resource_version=version)
+    bench.reconciler.reconcile(KEY)
+    events = bench.recorded(uid)
+    assert len([event for event in events if isinstance(event, e.FinalizerAdded)]) == 1
+    assert [event for event in events if isinstance(event, e.FinalizerStripped)] == []
+
+
+def test_a_platform_for_which_nothing_follows_from_its_deadline_is_not_looked_at_with_every_tick(bench: Bench) -> None:
+    uid = bench.apply(SPEC)
+    bench.watch()
+    bench.reconciler.reconcile(KEY)
+    state = bench.state(uid)
+    assert bench.reconciler.keys_due([uid]) == [KEY]
+    # Its deadline passes, and nothing follows from it.
+    bench.reconciler._note_served(state, _long_after(state))
+    assert bench.reconciler.keys_due([uid]) == []
+    bench.apply({**SPEC, "paused": True})
+    bench.watch()
+    bench.reconciler.reconcile(KEY)
+    assert bench.reconciler.keys_due([uid]) == [KEY]
+
+
+def _long_after(state: PlatformState) -> datetime:
+    assert state.updated_at is not None
+    return state.updated_at + timedelta(hours=1)
