@@ -242,6 +242,8 @@ def evolve_component_phase_changed(state: PlatformState, event: e.ComponentPhase
             subject=event.component,
             component=event.component,
         )
+        # What was scheduled was another failure's attempt.
+        changes["retry"] = replace(state.retry, due_at=None, probe=False)
     return changes
 
 

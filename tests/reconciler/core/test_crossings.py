@@ -1,5 +1,7 @@
 """One thing happens while another is under way."""
 
+from datetime import timedelta
+
 import pytest
 
 from eventstore import events as e
@@ -246,3 +248,14 @@ def test_what_is_wanted_again_is_not_deleted_whatever_else_is_waited_for() -> No
     story.edit({"components": {"prometheus": {}, "loki": {"s3": s3}}})
     assert condition(story, "Ready") == ("False", "SecretMissing")
     assert [request for request in open_requests(story.state, story.now) if not request.digest] == []
+
+
+def test_a_component_that_fails_while_something_else_waits_is_retried_in_its_own_time() -> None:
+    story = installed(Story(PAIR))
+    story.edit({**PAIR, "global": {"nodeSelector": {"disk": "ssd"}}})
+    story.fail(ErrorCategory.RESOURCE, "QuotaExceeded")
+    story.broken("loki")
+    story.wait(30)
+    assert story.is_in(Phase.FAILED)
+    assert story.state.retry.attempt == 1
+    assert story.state.retry.due_at == story.now + timedelta(seconds=10)
