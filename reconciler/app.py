@@ -316,7 +316,8 @@ def run_operator(settings: Settings, version: str) -> int:
     configure_logging(settings.log_format, settings.log_level)
     stopping = _stop_on_signals()
     try:
-        operator = Operator(settings, _open_ledger(settings, stopping), _hmac_key(settings), version)
+        hmac_key = _hmac_key(settings)
+        operator = Operator(settings, _open_ledger(settings, stopping), hmac_key, version)
         if operator.start(stopping):
             stopping.wait()
     except (SettingsError, StoreConfigurationError) as error:

@@ -18,6 +18,8 @@ REPORTING_CONTROLLER = "stackledger.io/operator"
 #: The API server refuses longer notes.
 NOTE_LENGTH_MAX = 1024
 
+_DELETED = "all that was made for it is gone; volumes stay unless deletionPolicy is Delete"
+
 
 class Announcement(msgspec.Struct, frozen=True):
     """What an Event says."""
@@ -37,7 +39,7 @@ def announcement(event: e.Event) -> Announcement | None:
 def event_object(
     state: PlatformState, announced: Announcement, version: int, at: datetime, instance: str
 ) -> dict[str, Any]:
-    """The body of an events.k8s.io/v1 Event.
+    """The body of an events.k8s.io/v1 Event; kubectl lists those of an object by name, so the version is padded.
 
     Args:
         state: the platform, for its name, namespace and uid.
@@ -52,7 +54,7 @@ def event_object(
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"name": f"{state.name}.{state.stream_id[:8]}.{version:x}", "namespace": state.namespace},
+        "metadata": {"name": f"{state.name}.{state.stream_id[:8]}.{version:08x}", "namespace": state.namespace},
         "eventTime": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "regarding": {
             "apiVersion": f"{GROUP}/{STORED_VERSION}",
@@ -79,11 +81,9 @@ def _phase_changed(event: e.PhaseChanged) -> Announcement:
 def _component_phase_changed(event: e.ComponentPhaseChanged) -> Announcement | None:
     if event.to_phase is ComponentPhase.READY:
         return Announcement("Normal", "ComponentReady", f"{event.component} {event.version} is ready")
-    if event.to_phase is ComponentPhase.FAILED:
-        return Announcement("Warning", event.reason, f"{event.component}: {event.message}")
-    if event.from_phase is not None and event.to_phase is not ComponentPhase.PENDING:
-        return Announcement("Normal", event.reason, f"{event.component} {event.version} is being deployed")
-    return None
+    if event.to_phase in {ComponentPhase.INSTALLING, ComponentPhase.UPGRADING}:
+        return Announcement("Normal", "ComponentDeploying", f"{event.component} {event.version} is being deployed")
+    return None  # Pending says nothing yet, and Failed is the message of the platform's own transition
 
 
 def _action_failed(event: e.ActionFailed) -> Announcement | None:
@@ -94,6 +94,17 @@ def _action_failed(event: e.ActionFailed) -> Announcement | None:
 
 def _findings(findings: tuple[e.Finding, ...]) -> str:
     return "; ".join(finding.message for finding in findings)
+
+
+def _versions(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _correction(event: e.DriftCorrected) -> str:
+    if not event.managers and not event.paths:
+        return f"{event.ref} was gone and is made again"
+    changed = f" ({', '.join(event.paths)})" if event.paths else ""
+    return f"{event.ref} was changed by {', '.join(event.managers) or 'somebody'}{changed} and is as it was"
 
 
 def _platform_observed(event: e.PlatformObserved) -> Announcement | None:
@@ -122,9 +133,6 @@ _ANNOUNCERS: dict[type[e.Event], Callable[[Any], Announcement | None]] = {
     e.RetriesExhausted: lambda event: Announcement(
         "Warning", "RetriesExhausted", f"{event.attempts} retries: {event.reason}: {event.message}", "Retry"
     ),
-    e.UpgradeStarted: lambda event: Announcement(
-        "Normal", "UpgradeStarted", f"{event.from_versions} to {event.to_versions}", "Upgrade"
-    ),
     e.ComponentUpgraded: lambda event: Announcement(
         "Normal", "ComponentUpgraded", f"{event.component} {event.from_version} to {event.to_version}", "Upgrade"
     ),
@@ -133,17 +141,17 @@ _ANNOUNCERS: dict[type[e.Event], Callable[[Any], Announcement | None]] = {
     ),
     e.BackupFailed: lambda event: Announcement("Warning", event.reason, event.message, "Upgrade"),
     e.RollbackStarted: lambda event: Announcement("Warning", "RollbackStarted", event.message, "Rollback"),
-    e.RollbackCompleted: lambda event: Announcement("Normal", "RollbackCompleted", f"{event.versions}", "Rollback"),
-    e.DriftCorrected: lambda event: Announcement(
-        "Normal", "DriftCorrected", f"{event.ref} was changed by {', '.join(event.managers) or 'somebody'}", "Apply"
+    e.RollbackCompleted: lambda event: Announcement(
+        "Normal", "RollbackCompleted", f"running again: {_versions(event.versions)}", "Rollback"
     ),
+    e.DriftCorrected: lambda event: Announcement("Normal", "DriftCorrected", _correction(event), "Apply"),
     e.Paused: lambda _: Announcement("Normal", "Paused", "spec.paused is true: nothing is written"),
     e.Resumed: lambda _: Announcement("Normal", "Resumed", "spec.paused is no longer true"),
     e.DeletionRequested: lambda _: Announcement("Normal", "DeletionStarted", "components go in reverse order"),
     e.FinalizerReleaseRequested: lambda event: Announcement(
         "Warning" if event.orphaned else "Normal",
         "Orphaned" if event.orphaned else "DeletionCompleted",
-        f"left behind: {', '.join(map(str, event.orphaned))}" if event.orphaned else "nothing is left",
+        f"left behind: {', '.join(map(str, event.orphaned))}" if event.orphaned else _DELETED,
         "Delete",
     ),
     e.LedgerReset: lambda _: Announcement(

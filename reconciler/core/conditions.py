@@ -67,7 +67,7 @@ def _conditions(state: PlatformState) -> Iterator[Condition]:
 
 def _deleting(state: PlatformState) -> Iterator[Condition]:
     left = ", ".join(sorted(str(child.ref) for child in state.objects.values())) or "nothing"
-    message = f"being deleted; still there: {left}"
+    message = f"being deleted; still to be removed: {left}"
     yield Condition(ConditionType.READY, "False", "Deleting", message)
     yield Condition(ConditionType.AVAILABLE, "False", "Deleting", message)
     yield Condition(ConditionType.PROGRESSING, "True", "Deleting", message)
@@ -78,8 +78,7 @@ def _deleting(state: PlatformState) -> Iterator[Condition]:
 def _ready(state: PlatformState) -> Condition:
     kind = ConditionType.READY
     if state.phase is Phase.FAILED:
-        exhausted = state.retry.exhausted and configuration_error(state) is None
-        return Condition(kind, "False", "RetriesExhausted" if exhausted else state.phase_reason, root_cause(state))
+        return Condition(kind, "False", _failed_reason(state), root_cause(state))
     if state.missing:
         return Condition(kind, "False", state.missing[0].reason, "; ".join(f.message for f in state.missing))
     if state.failure is not None:
@@ -91,7 +90,8 @@ def _ready(state: PlatformState) -> Condition:
     if state.phase is Phase.UPGRADING:
         return Condition(kind, "False", "UpgradeInProgress", progress_message(state))
     if not is_complete(state):
-        return Condition(kind, "Unknown", "UpdateInProgress", progress_message(state))
+        reason = "PausedBySpec" if state.paused else "UpdateInProgress"
+        return Condition(kind, "Unknown", reason, _unfinished(state))
     if state.paused and _waits_for_resume(state):
         return Condition(kind, "Unknown", "PausedBySpec", "the newest spec waits until spec.paused is false")
     return Condition(kind, "True", "AllComponentsReady", progress_message(state))
@@ -119,13 +119,13 @@ def _progressing(state: PlatformState) -> Condition:
         case Phase.FAILED if state.retry.due_at is not None and not state.retry.probe:
             return Condition(kind, "True", "RetryScheduled", _retry_message(state))
         case Phase.FAILED:
-            return Condition(kind, "False", state.phase_reason, _next_step(state))
+            return Condition(kind, "False", _failed_reason(state), _next_step(state))
         case Phase.INSTALLING:
             return Condition(kind, "True", "ComponentsInstalling", progress_message(state))
         case Phase.UPGRADING:
             return Condition(kind, "True", "UpgradeInProgress", progress_message(state))
         case _ if blocked or not is_complete(state):
-            return Condition(kind, "True", "UpdateInProgress", progress_message(state))
+            return Condition(kind, "True", "UpdateInProgress", _unfinished(state))
     return Condition(kind, "False", "AsExpected", "")
 
 
@@ -142,7 +142,8 @@ def _degraded(state: PlatformState) -> Condition:
     if state.phase is Phase.READY and (state.missing or state.failure):
         return Condition(kind, "True", _blocker(state), root_cause(state))
     unready = [name for name in wanted_components(state) if _is_unready(state.components.get(name))]
-    if unready and state.phase is Phase.READY:
+    retrying = state.phase is Phase.INSTALLING and state.retry.attempt > 0
+    if unready and (state.phase is Phase.READY or retrying):
         return Condition(kind, "True", "ComponentNotReady", f"not ready: {', '.join(unready)}")
     return Condition(kind, "False", "AsExpected", "")
 
@@ -187,6 +188,20 @@ def root_cause(state: PlatformState) -> str:
         retries = f" ({state.retry.attempt}/{state.policy.retries_max} retries)" if state.retry.attempt else ""
         return f"{state.failure.subject}: {state.failure.message}{retries}"
     return state.phase_message
+
+
+def _failed_reason(state: PlatformState) -> str:
+    exhausted = state.retry.exhausted and configuration_error(state) is None
+    return "RetriesExhausted" if exhausted else state.phase_reason
+
+
+def _unfinished(state: PlatformState) -> str:
+    """What keeps a Ready platform from being as it should: objects that were changed, else what rolls out."""
+    drifted = [str(child.ref) for _, child in sorted(state.objects.items()) if child.drift is not None]
+    if not drifted:
+        return progress_message(state)
+    todo = "not corrected while spec.paused is true" if state.paused else "being corrected"
+    return f"{progress_message(state)}; changed by somebody else and {todo}: {', '.join(drifted)}"
 
 
 def _blocker(state: PlatformState) -> str:

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import msgspec
 
+from api.references import GRANT_LABEL, Reference
 from components.quantities import parse_quantity
 from components.requirements import quota_needs
 from eventstore.events import DependencyObserved, Finding
@@ -28,7 +29,9 @@ def preflight(state: PlatformState) -> Preflight:
         seen = state.dependencies.get(subject)
         where = f"{reference.kind} {state.namespace}/{reference.name}"
         if seen is None or not seen.found:
-            missing.append(_finding(f"{reference.kind}Missing", f"{where} not found; create it", subject))
+            missing.append(
+                _finding(f"{reference.kind}Missing", f"{where} not found; {_how(state, reference)}", subject)
+            )
         elif seen.refused:
             refused.append(_finding(seen.refused_reason, f"{where} {seen.refused}", subject))
         else:
@@ -36,6 +39,13 @@ def preflight(state: PlatformState) -> Preflight:
     if state.phase is Phase.PENDING:
         missing += _exceeded_quotas(state)
     return Preflight(tuple(missing), tuple(refused))
+
+
+def _how(state: PlatformState, reference: Reference) -> str:
+    """All that the object needs, so that nobody has to come back for the second half."""
+    keys = f" with {', '.join(reference.keys)}" if reference.keys else ""
+    label = f" and the label {GRANT_LABEL}={state.name}" if reference.kind == "Secret" else ""
+    return f"create it{keys}{label}"
 
 
 def _missing_keys(kind: str, where: str, keys: tuple[str, ...], seen: DependencyObserved) -> list[Finding]:

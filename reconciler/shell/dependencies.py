@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from api.redaction import hmac_value
-from api.references import Reference, granted
+from api.references import GRANT_LABEL, Reference, granted
 from eventstore.events import DependencyObserved
 from reconciler.shell.cluster import Cluster, KubernetesObject
 from reconciler.shell.resources import resource_for
@@ -103,7 +103,7 @@ def _refusal(reference: Reference, found: KubernetesObject, platform: str, inval
     """(reason, words) why a found object cannot be used; the words continue `Secret demo/loki-s3 ...`."""
     labels: dict[str, Any] = found["metadata"].get("labels") or {}
     if reference.kind == "Secret" and not granted(labels, platform):
-        label = f"stackledger.io/allow={platform}"
+        label = f"{GRANT_LABEL}={platform}"
         return "SecretNotGranted", f"may not be used by this platform; add the label {label} to it"
     if reference.kind == "Secret" and found.get("type") in _REFUSED_TYPES:
         return "SecretInvalid", f"is of type {found['type']}, which is never used; refer to a Secret of type Opaque"

@@ -47,6 +47,7 @@ class Leadership:
         #: Monotonic time until which the lease counts.
         self._until = 0.0
         self._announced: int | None = None
+        self._on_standby = False
         self._problem = "not asked for yet"
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -115,6 +116,9 @@ class Leadership:
                     self._until = asked_at + self._ttl_seconds * (1 - MARGIN)
         if late is not None:
             self._release(late)
+        if lease is None and not self._on_standby and not self._stop.is_set():
+            logger.info("standby", holder=self._holder, why="another replica holds the lease")
+        self._on_standby = lease is None
         self._announce("another replica holds a newer lease" if lost else "another replica holds the lease")
 
     def _fail(self, problem: str) -> None:

@@ -103,7 +103,9 @@ class Sight:
         """Read our own Secrets now and then: they are not watched, so that only this tells of changes by others."""
         now = self._monotonic()
         checked = self._secrets_checked.get(state.stream_id)
-        fresh = checked is not None and now - checked < self._secrets_seconds
+        # Trouble may come from a Secret that is gone: look more often until it is over.
+        seconds = self._secrets_seconds if _is_calm(state) else self._policy.prerequisite_poll_seconds / 2
+        fresh = checked is not None and now - checked < seconds
         if fresh and state.deletion_requested_at is None:
             return
         for child in state.objects.values():
@@ -235,6 +237,11 @@ class Sight:
         found = {quota["metadata"]["name"]: quota for quota in self._cache.list_kind(RESOURCE_QUOTA, namespace)}
         gone = [seen.name for seen in state.dependencies.values() if seen.kind == "ResourceQuota"]
         return {f"ResourceQuota/{name}": _quota(name, found.get(name)) for name in {*found, *gone}}
+
+
+def _is_calm(state: PlatformState) -> bool:
+    healthy = all(component.unready_since is None for component in state.components.values())
+    return healthy and state.phase is Phase.READY and state.failure is None
 
 
 def spec_digest(spec: dict[str, Any], inline_secrets: dict[str, str]) -> str:

@@ -44,7 +44,8 @@ class Workers:
         """Let the work in progress end; False if some of it did not in time."""
         self._queue.shut_down()
         deadline = self._clock.monotonic() + timeout_seconds
-        for thread in self._threads:
+        # Told to end before it began to work, there is nobody to wait for.
+        for thread in (thread for thread in self._threads if thread.ident is not None):
             thread.join(max(0.0, deadline - self._clock.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
