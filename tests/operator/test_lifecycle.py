@@ -192,4 +192,4 @@ def test_the_operator_needs_no_more_of_the_database_than_its_role_has(
 
 def _first_event(stage: Stage) -> str:
     """Name of the Event about the platform's creation."""
-    return f"prod.{stage.state().stream_id[:8]}.3"
+    return f"prod.{stage.state().stream_id[:8]}.00000003"
