@@ -10,7 +10,7 @@ import pytest
 from eventstore import events as e
 from eventstore.vocabulary import INSTALL_ORDER
 from migrations.runner import migrate
-from reconciler.shell.resources import STATEFUL_SET, resource_for
+from reconciler.shell.resources import SECRET, STATEFUL_SET, resource_for
 from tests.fixtures.postgres import PostgresServer
 from tests.operator.stage import WRITES, Stage
 
@@ -193,3 +193,13 @@ def test_the_operator_needs_no_more_of_the_database_than_its_role_has(
 def _first_event(stage: Stage) -> str:
     """Name of the Event about the platform's creation."""
     return f"prod.{stage.state().stream_id[:8]}.00000003"
+
+
+def test_a_secret_of_ours_that_is_gone_is_noticed_as_soon_as_there_is_trouble(stage: Stage) -> None:
+    stage.operate()
+    stage.install({"components": {"grafana": {}}})
+    stage.delete("prod-grafana-admin", SECRET)
+    stage.sandbox.break_workload("demo", "prod-grafana", "CreateContainerConfigError")
+    stage.wait("made again", lambda: stage.get("v1", "Secret", "prod-grafana-admin"), seconds=10)
+    stage.sandbox.repair_workload("demo", "prod-grafana")
+    stage.wait("Ready", stage.is_ready)
