@@ -4,7 +4,7 @@ Each event type has one function `evolve_<event>` that returns the fields it cha
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec.structs import replace
@@ -29,6 +29,8 @@ Changes = dict[str, Any]
 #: How many transitions `.status.history` shows.
 HISTORY_LENGTH = 5
 WORKLOAD_KINDS = frozenset({"StatefulSet", "Deployment"})
+#: An object that was left alone for so long is no longer fought for. Longer than the longest wait of a retry.
+FIGHT_PAUSE = timedelta(hours=1)
 _NOTHING: Changes = {}
 
 
@@ -128,12 +130,14 @@ def evolve_component_observed(state: PlatformState, event: e.ComponentObserved, 
     return {"components": {**state.components, event.component: now}}
 
 
-def evolve_drift_detected(state: PlatformState, event: e.DriftDetected, _: datetime) -> Changes:
+def evolve_drift_detected(state: PlatformState, event: e.DriftDetected, at: datetime) -> Changes:
     was = state.objects.get(event.ref.key)
     if was is None:
         return _NOTHING
     drift = Drift(kind=event.kind, managers=event.managers, paths=event.paths)
-    return {"objects": {**state.objects, event.ref.key: replace(was, drift=drift)}}
+    again = was.drifted_at is not None and at - was.drifted_at < FIGHT_PAUSE
+    drifted = replace(was, drift=drift, drifts=was.drifts + 1 if again else 1, drifted_at=at)
+    return {"objects": {**state.objects, event.ref.key: drifted}}
 
 
 def evolve_child_found(state: PlatformState, event: e.ChildFound, _: datetime) -> Changes:

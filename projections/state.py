@@ -12,7 +12,7 @@ from eventstore.events import DependencyObserved, Finding, ObjectRef, Policy, Pr
 from eventstore.vocabulary import ComponentName, ComponentPhase, ErrorCategory, Phase
 
 #: Change it whenever `evolve` or a field here changes meaning: stored states are then refolded.
-FOLD_VERSION = "2"
+FOLD_VERSION = "3"
 
 
 class SpecState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -84,6 +84,9 @@ class ObjectState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     owned_digest: str = ""
     uid: str = ""
     drift: Drift | None = None
+    #: How often it drifted, each time soon after the time before; and when it last did.
+    drifts: int = 0
+    drifted_at: datetime | None = None
     #: Stream version of the open request (apply or delete), 0 if none.
     request: int = 0
     #: Digest the open apply request asks for; "" for a delete request.

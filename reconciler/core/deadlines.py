@@ -6,8 +6,8 @@ from datetime import datetime
 import msgspec
 
 from eventstore.vocabulary import ComponentPhase, Phase
-from projections.state import ComponentState, PlatformState
-from reconciler.core.retry import due_at
+from projections.state import ComponentState, ObjectState, PlatformState
+from reconciler.core.retry import due_at, retry_delay_seconds
 
 
 class ComponentFailure(msgspec.Struct, frozen=True):
@@ -18,6 +18,8 @@ class ComponentFailure(msgspec.Struct, frozen=True):
     message: str
 
 
+#: So often in a row drift is corrected as soon as it is seen.
+FREE_CORRECTIONS = 3
 _STARTING = frozenset({ComponentPhase.INSTALLING, ComponentPhase.UPGRADING})
 
 
@@ -58,6 +60,16 @@ def failure_of(state: PlatformState, component: ComponentState) -> ComponentFail
     return ComponentFailure(due_at(since, policy.health_grace_seconds), "HealthCheckFailed", message)
 
 
+def correction_at(state: PlatformState, child: ObjectState) -> datetime | None:
+    """When a drifted object is written to again; None: at once.
+
+    Somebody who changes it again and again gets his way for longer and longer: a fight must not fill the log.
+    """
+    if child.drift is None or child.drifted_at is None or child.drifts <= FREE_CORRECTIONS:
+        return None
+    return due_at(child.drifted_at, retry_delay_seconds(state.policy, child.drifts - FREE_CORRECTIONS, state.stream_id))
+
+
 def teardown_deadline(state: PlatformState) -> datetime | None:
     """When the finalizer is released whatever is left; None if nobody asked for deletion."""
     if state.deletion_requested_at is None:
@@ -75,4 +87,5 @@ def next_due(state: PlatformState, now: datetime) -> datetime | None:
         for component in state.components.values():
             failure = failure_of(state, component)
             instants += [ready_at(state, component), failure.at if failure else None]
+        instants += [correction_at(state, child) for child in state.objects.values()]
     return min((instant for instant in instants if instant is not None and instant > now), default=None)

@@ -21,7 +21,7 @@ from eventstore.events import (
 )
 from eventstore.vocabulary import INSTALL_ORDER, ComponentName, ComponentPhase, Phase
 from projections.state import ObjectState, PlatformState
-from reconciler.core.deadlines import teardown_deadline
+from reconciler.core.deadlines import correction_at, teardown_deadline
 from reconciler.core.desired import DesiredObject, desired_objects, is_renderable
 
 _WRITING_PHASES = frozenset({Phase.INSTALLING, Phase.READY, Phase.UPGRADING})
@@ -85,7 +85,7 @@ def plan(state: PlatformState, now: datetime) -> Plan:
     blocked = _blocked_by(state, now)
     if blocked is not None:
         return Plan(waiting_on=(Waiting(blocked),))
-    return _plan_writes(state)
+    return _plan_writes(state, now)
 
 
 def open_requests(state: PlatformState, now: datetime) -> tuple[Request, ...]:
@@ -149,19 +149,27 @@ def _outdated(state: PlatformState) -> tuple[Decision, ...]:
 # -- writes --------------------------------------------------------------------------------------------------------
 
 
-def _plan_writes(state: PlatformState) -> Plan:
+def _plan_writes(state: PlatformState, now: datetime) -> Plan:
     desired = desired_objects(state)
     turn = [name for name in INSTALL_ORDER if _has_its_turn(state, name)]
     requests: list[Decision] = []
     for wanted in desired:
+        child = state.objects.get(wanted.key)
+        if child is not None and _is_fought_for(state, wanted, child, now):
+            continue
         if wanted.component is None or wanted.component in turn:
             retried = state.failure is not None and state.failure.subject == str(wanted.ref)
-            requests += _requests_for(wanted, state.objects.get(wanted.key), retried=retried)
+            requests += _requests_for(wanted, child, retried=retried)
     requests += _prune(state, {wanted.key for wanted in desired}, turn)
     waiting = tuple(
         Waiting(WaitingOn.PREVIOUS_COMPONENT, name) for name in state.components if ComponentName(name) not in turn
     )
     return Plan(tuple(requests), waiting)
+
+
+def _is_fought_for(state: PlatformState, wanted: DesiredObject, child: ObjectState, now: datetime) -> bool:
+    at = correction_at(state, child)
+    return at is not None and now < at and child.applied_digest == wanted.digest
 
 
 def _has_its_turn(state: PlatformState, name: ComponentName) -> bool:

@@ -259,3 +259,30 @@ def test_a_component_that_fails_while_something_else_waits_is_retried_in_its_own
     assert story.is_in(Phase.FAILED)
     assert story.state.retry.attempt == 1
     assert story.state.retry.due_at == story.now + timedelta(seconds=10)
+
+
+def test_a_fight_for_a_field_is_fought_less_and_less_often_and_forgotten_when_it_is_over() -> None:
+    world = LittleWorld()
+    world.create(MINIMAL)
+    for _ in range(3):
+        world.reconcile()
+        world.settle()
+        world.wait(10)
+    key = min(key for key in world.children if key.startswith("v1/"))
+
+    def fights(seconds: int) -> int:
+        before = len(world.told)
+        for _ in range(seconds):
+            world.children[key].owned = "theirs"
+            world.reconcile()
+            world.settle()
+            world.wait(1)
+        return len([event for event in world.told[before:] if isinstance(event, e.ApplyRequested)])
+
+    assert fights(3) == 3
+    fights(1800)
+    assert fights(3600) <= 12
+    world.reconcile()
+    world.wait(3 * 3600)
+    assert world.children[key].owned == "ours"
+    assert fights(3) == 3
