@@ -6,12 +6,16 @@ from typing import Any
 
 import msgspec
 
-from eventstore.vocabulary import ErrorCategory
+from eventstore.vocabulary import KIND, ErrorCategory
 from reconciler.shell.cluster import ClusterError
 from reconciler.shell.redaction import redact_text
 
 #: A Retry-After is followed within these bounds, whatever a proxy asks for.
 RETRY_AFTER_SECONDS_MIN, RETRY_AFTER_SECONDS_MAX = 1.0, 60.0
+
+
+#: The server repeats what it refuses: a Secret's data, or a password that stands in a platform's spec.
+_WITH_VALUES = frozenset({"Secret", KIND})
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +67,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
     def quoted(self, prefix: str) -> str:
         """`prefix` with the server's words behind it; without them where they may hold a secret."""
-        if self.call.kind == "Secret":
+        if self.call.kind in _WITH_VALUES:
             return f"{prefix} (the server's words are left out: they may hold values)"
         text = redact_text(self.text, 800)
         return f"{prefix}: {text}" if text else prefix
