@@ -55,7 +55,7 @@ def failure_of(state: PlatformState, component: ComponentState) -> ComponentFail
         return ComponentFailure(due_at(since, policy.progress_deadline_seconds), "ProgressDeadlineExceeded", message)
     if unready is None or component.phase is not ComponentPhase.READY:
         return None
-    since = max(unready, component.phase_since)
+    since = max(unready, began)
     message = f"{component.ready_replicas} of {component.desired_replicas} replicas are ready"
     return ComponentFailure(due_at(since, policy.health_grace_seconds), "HealthCheckFailed", message)
 

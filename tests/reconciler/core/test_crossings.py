@@ -286,3 +286,14 @@ def test_a_fight_for_a_field_is_fought_less_and_less_often_and_forgotten_when_it
     world.wait(3 * 3600)
     assert world.children[key].owned == "ours"
     assert fights(3) == 3
+
+
+def test_what_was_broken_before_an_upgrade_began_is_not_at_once_held_against_it() -> None:
+    story = installed(Story(with_versions(prometheus="3.13.1")))
+    story.edit({**with_versions(prometheus="3.13.1"), "paused": True})
+    story.see(story.sighted("prometheus", ready_replicas=0))
+    story.wait(60)
+    story.edit(with_versions(prometheus="3.13.2"))
+    assert story.is_in(Phase.UPGRADING)
+    installed(story)
+    assert story.state.components["prometheus"].running_version == "3.13.2"
