@@ -180,16 +180,24 @@ def evolve_paused(_: PlatformState, __: e.Paused, ___: datetime) -> Changes:
     return {"paused": True}
 
 
-def evolve_resumed(_: PlatformState, __: e.Resumed, ___: datetime) -> Changes:
-    return {"paused": False}
+def evolve_resumed(state: PlatformState, _: e.Resumed, at: datetime) -> Changes:
+    return {"paused": False, "components": _with_full_time(state, at)}
 
 
 def evolve_prerequisite_missing(_: PlatformState, event: e.PrerequisiteMissing, __: datetime) -> Changes:
     return {"missing": event.findings}
 
 
-def evolve_prerequisites_met(_: PlatformState, __: e.PrerequisitesMet, ___: datetime) -> Changes:
-    return {"missing": ()}
+def evolve_prerequisites_met(state: PlatformState, _: e.PrerequisitesMet, at: datetime) -> Changes:
+    return {"missing": (), "components": _with_full_time(state, at)}
+
+
+def _with_full_time(state: PlatformState, at: datetime) -> dict[str, ComponentState]:
+    """What held us up is over: rollouts get their full time from here on."""
+    return {
+        name: replace(component, rollout_since=at) if component.rollout_since else component
+        for name, component in state.components.items()
+    }
 
 
 # -- decisions about phases ----------------------------------------------------------------------------------------
@@ -324,10 +332,10 @@ def evolve_probe_scheduled(state: PlatformState, event: e.ProbeScheduled, _: dat
     }
 
 
-def evolve_retry_reset(state: PlatformState, event: e.RetryReset, _: datetime) -> Changes:
+def evolve_retry_reset(state: PlatformState, event: e.RetryReset, at: datetime) -> Changes:
     # What recovered was taken off when it did: a failure that is there now is another one, and waits for its own retry.
     failure = state.failure if event.reason == "Recovered" else None
-    return {"retry": Retry(), "retry_wanted": "", "failure": failure}
+    return {"retry": Retry(), "retry_wanted": "", "failure": failure, "components": _with_full_time(state, at)}
 
 
 # -- upgrade and rollback ------------------------------------------------------------------------------------------

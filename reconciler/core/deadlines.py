@@ -20,12 +20,13 @@ class ComponentFailure(msgspec.Struct, frozen=True):
 
 #: So often in a row drift is corrected as soon as it is seen.
 FREE_CORRECTIONS = 3
-_STARTING = frozenset({ComponentPhase.INSTALLING, ComponentPhase.UPGRADING})
+#: Phases of a component on its way to Ready.
+STARTING = frozenset({ComponentPhase.INSTALLING, ComponentPhase.UPGRADING})
 
 
 def ready_at(state: PlatformState, component: ComponentState) -> datetime | None:
     """When a starting component has been ready for long enough; None while it is not ready."""
-    if component.phase not in _STARTING or component.ready_since is None:
+    if component.phase not in STARTING or component.ready_since is None:
         return None
     # Readiness seen before it started (a retry of something that runs) still has to last from the start.
     since = max(component.ready_since, component.phase_since)

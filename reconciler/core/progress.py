@@ -14,7 +14,7 @@ from eventstore.events import (
 )
 from eventstore.vocabulary import INSTALL_ORDER, ComponentName, ComponentPhase, Phase, Trigger
 from projections.state import ComponentState, PlatformState
-from reconciler.core.deadlines import failure_of, ready_at
+from reconciler.core.deadlines import STARTING, failure_of, ready_at
 from reconciler.core.desired import desired_objects
 from reconciler.core.transitions import transition
 
@@ -133,6 +133,9 @@ def _step(
 ) -> Decisions:
     assert state.accepted is not None
     version = state.accepted.versions[name]
+    if component.phase in STARTING and component.desired_version != version:
+        # The spec was edited on the way: the same start, with another target and its full time.
+        return (_change(name, component, component.phase, "TargetChanged", version=version),)
     failure = failure_of(state, component)
     if failure is not None and component.phase is not ComponentPhase.FAILED and now >= failure.at:
         return (_change(name, component, ComponentPhase.FAILED, failure.reason, failure.message),)
@@ -141,9 +144,6 @@ def _step(
             return (_change(name, component, ComponentPhase.INSTALLING, "InstallStarted", version=version),)
         case ComponentPhase.READY if gate_open and component.desired_version != version:
             return (_change(name, component, ComponentPhase.UPGRADING, "UpgradeStarted", version=version),)
-        case ComponentPhase.INSTALLING | ComponentPhase.UPGRADING if component.desired_version != version:
-            # The spec was edited on the way: the same start, with another target and its full time.
-            return (_change(name, component, component.phase, "TargetChanged", version=version),)
         case ComponentPhase.INSTALLING | ComponentPhase.UPGRADING:
             return _finish(state, name, component, now)
     return ()

@@ -297,3 +297,18 @@ def test_what_was_broken_before_an_upgrade_began_is_not_at_once_held_against_it(
     assert story.is_in(Phase.UPGRADING)
     installed(story)
     assert story.state.components["prometheus"].running_version == "3.13.2"
+
+
+def test_time_in_which_the_platform_was_held_up_is_not_held_against_its_components() -> None:
+    story = installed(Story(PAIR))
+    s3 = {"bucket": "logs", "accessKeyId": {"secretKeyRef": {"name": "late", "key": "id"}}}
+    story.edit({"components": {"prometheus": {"version": "3.14.0"}, "loki": {"s3": s3}}})
+    story.wait(3600)
+    story.see(e.DependencyObserved(kind="Secret", name="late", found=True, keys={"id": "hmac"}))
+    assert story.is_in(Phase.UPGRADING)
+    story.edit({**story.state.observed.spec, "paused": True} if story.state.observed else {})
+    story.wait(3600)
+    story.edit({**story.state.observed.spec, "paused": False} if story.state.observed else {})
+    installed(story)
+    assert story.all(e.RollbackStarted) == []
+    assert story.state.components["prometheus"].running_version == "3.14.0"
