@@ -36,7 +36,7 @@ INVALID: dict[str, dict[str, Any]] = {
 SPECS = VALID | INVALID
 NAMES = ("prometheus", "loki")
 #: Of each kind; set STACKLEDGER_WALKS for a longer search.
-WALKS = int(os.environ.get("STACKLEDGER_WALKS", "60"))
+WALKS = int(os.environ.get("STACKLEDGER_WALKS", "150"))
 
 CATEGORIES = [ErrorCategory.TRANSIENT, ErrorCategory.CONFIGURATION, ErrorCategory.RESOURCE]
 KINDS = ["", "StatefulSet", "ConfigMap", "ObservabilityPlatform"]
