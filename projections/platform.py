@@ -135,8 +135,8 @@ def evolve_drift_detected(state: PlatformState, event: e.DriftDetected, at: date
     if was is None:
         return _NOTHING
     drift = Drift(kind=event.kind, managers=event.managers, paths=event.paths)
-    again = was.drifted_at is not None and at - was.drifted_at < FIGHT_PAUSE
-    drifted = replace(was, drift=drift, drifts=was.drifts + 1 if again else 1, drifted_at=at)
+    count = was.drifts if was.drifted_at and at - was.drifted_at < FIGHT_PAUSE else 0
+    drifted = replace(was, drift=drift, drifts=count + 1, drifted_at=at)
     return {"objects": {**state.objects, event.ref.key: drifted}}
 
 
@@ -194,10 +194,8 @@ def evolve_prerequisites_met(state: PlatformState, _: e.PrerequisitesMet, at: da
 
 def _with_full_time(state: PlatformState, at: datetime) -> dict[str, ComponentState]:
     """What held us up is over: rollouts get their full time from here on."""
-    return {
-        name: replace(component, rollout_since=at) if component.rollout_since else component
-        for name, component in state.components.items()
-    }
+    components = state.components.items()
+    return {name: replace(one, rollout_since=at) if one.rollout_since else one for name, one in components}
 
 
 # -- decisions about phases ----------------------------------------------------------------------------------------
@@ -292,11 +290,7 @@ def evolve_request_superseded(state: PlatformState, event: e.RequestSuperseded, 
     return {"objects": {**state.objects, event.ref.key: replace(was, request=0, requested_digest="")}}
 
 
-def evolve_finalizer_add_requested(state: PlatformState, _: e.FinalizerAddRequested, __: datetime) -> Changes:
-    return {"finalizer_request": state.version + 1}
-
-
-def evolve_finalizer_release_requested(state: PlatformState, _: e.FinalizerReleaseRequested, __: datetime) -> Changes:
+def evolve_finalizer_requested(state: PlatformState, _: e.Event, __: datetime) -> Changes:
     return {"finalizer_request": state.version + 1}
 
 
@@ -384,9 +378,8 @@ def evolve_action_succeeded(state: PlatformState, event: e.ActionSucceeded, at: 
     was = state.objects.get(event.ref.key)
     if was is None or was.request != event.request:
         return _NOTHING
-    changes: Changes = {}
-    if state.failure is not None and state.failure.subject == str(event.ref):
-        changes |= {"failure": None, "retry_wanted": "Recovered"}
+    recovered = state.failure is not None and state.failure.subject == str(event.ref)
+    changes: Changes = {"failure": None, "retry_wanted": "Recovered"} if recovered else {}
     if not was.requested_digest:
         return changes | {"objects": {**state.objects, event.ref.key: replace(was, request=0, deleting=True)}}
     child = replace(
@@ -465,8 +458,8 @@ _EVOLVERS: dict[type[e.Event], Callable[[PlatformState, Any, datetime], Changes]
     e.ApplyRequested: evolve_apply_requested,
     e.DeleteRequested: evolve_delete_requested,
     e.RequestSuperseded: evolve_request_superseded,
-    e.FinalizerAddRequested: evolve_finalizer_add_requested,
-    e.FinalizerReleaseRequested: evolve_finalizer_release_requested,
+    e.FinalizerAddRequested: evolve_finalizer_requested,
+    e.FinalizerReleaseRequested: evolve_finalizer_requested,
     e.RetryScheduled: evolve_retry_scheduled,
     e.RetriesExhausted: evolve_retries_exhausted,
     e.ProbeScheduled: evolve_probe_scheduled,
