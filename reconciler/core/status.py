@@ -4,10 +4,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from components.registry import COMPONENTS
-from eventstore.vocabulary import ComponentName
+from eventstore.vocabulary import ComponentName, ConditionType
 from projections.state import ComponentState, PlatformState
 from reconciler.core.conditions import MESSAGE_LENGTH_MAX, Condition, conditions, ready_components
 from reconciler.core.progress import wanted_components
+
+#: Reason of the conditions of a platform whose stream this build cannot read.
+QUARANTINED = "Quarantined"
 
 
 def status(state: PlatformState, head_hash: str = "") -> dict[str, Any]:
@@ -58,6 +61,23 @@ def status(state: PlatformState, head_hash: str = "") -> dict[str, Any]:
     if state.retry_token:
         document["lastHandledRetryAt"] = state.retry_token
     return document
+
+
+def quarantined_status(shown: dict[str, Any], generation: int, why: str, now: datetime) -> dict[str, Any]:
+    """The status of a platform whose stream cannot be read: what was shown last, and that it counts no more."""
+    message = f"its ledger cannot be read, so nothing is done about it: {why}; see `stackledger verify`"
+    kept = {condition["type"]: condition for condition in shown.get("conditions") or ()}
+    for kind, value in ((ConditionType.READY, "Unknown"), (ConditionType.DEGRADED, "True")):
+        same = kept.get(kind.value, {}).get("reason") == QUARANTINED
+        kept[kind.value] = {
+            "type": kind.value,
+            "status": value,
+            "reason": QUARANTINED,
+            "message": message[:MESSAGE_LENGTH_MAX],
+            "observedGeneration": generation,
+            "lastTransitionTime": kept[kind.value]["lastTransitionTime"] if same else instant(now),
+        }
+    return {**shown, "conditions": list(kept.values())}
 
 
 def instant(at: datetime) -> str:

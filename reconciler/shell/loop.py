@@ -26,7 +26,7 @@ from reconciler.core.desired import desired_manifests
 from reconciler.core.observe import observe
 from reconciler.core.plan import open_requests
 from reconciler.core.preflight import preflight
-from reconciler.core.status import status
+from reconciler.core.status import quarantined_status, status
 from reconciler.shell.cache import ObjectCache, PlatformKey
 from reconciler.shell.cluster import Cluster, ClusterError, KubernetesObject
 from reconciler.shell.executor import Executor
@@ -296,6 +296,12 @@ class Reconciler:
         """Leave this one stream alone: acting on half of what happened is worse than not acting."""
         self._quarantined[stream_id] = str(error)
         _log.error("stream_quarantined", platform="/".join(key), stream=stream_id, why=str(error))
+        platform = self._resource(key, stream_id)
+        if platform is not None:
+            shown, generation = platform.get("status") or {}, int(platform["metadata"].get("generation", 1))
+            wanted = quarantined_status(shown, generation, str(error), self._clock.now())
+            if wanted != shown:
+                self._apply_status(platform, wanted)
         return Result()
 
     def _note_served(self, state: PlatformState, now: datetime) -> None:

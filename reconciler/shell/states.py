@@ -87,7 +87,9 @@ class States:
 
     def _read(self, stream_id: str) -> Known:
         stored = self._log.load_state(stream_id)
-        if stored is not None and stored.record.fold_version == FOLD_VERSION:
+        # A state that is not of the newest event was not stored with it: another program appended, or a hand.
+        newest = stored is not None and stored.version == self._log.stream_head(stream_id)[0]
+        if stored is not None and newest and stored.record.fold_version == FOLD_VERSION:
             return Known(_decode_state(stored.record.state), stored.head_hash)
         recorded = self._log.read_stream(stream_id)
         head = recorded[-1].hash if recorded else GENESIS_HASH

@@ -1,10 +1,13 @@
 """What the API server refuses, seen from outside: which reason the user reads, what is waited for, how it ends."""
 
 import http.client
+import time
+from uuid import uuid4
 
 import pytest
 
 from eventstore import events as e
+from eventstore.envelope import NewEvent
 from reconciler.app import Operator
 from tests.operator.stage import NAMESPACE, Stage
 from tests.operator.test_bad_inputs import GOOD, check_failed, children
@@ -162,3 +165,30 @@ def test_the_crd_taken_away_while_running_turns_readiness_red_and_back(stage: St
     stage.install_crd()
     stage.wait("green", lambda: not unreadiness(operator), seconds=40)
     stage.install(GOOD)
+
+
+def test_a_stream_with_an_event_of_a_newer_build_is_left_alone_and_the_others_go_on(stage: Stage) -> None:
+    stage.operate()
+    uid = stage.install(GOOD)
+    stage.install({"components": {"loki": {}}}, "other")
+    time.sleep(0.5)
+    newer = stage.recorded(uid)[-1]
+    event = NewEvent(
+        event_id=uuid4(),
+        type="PlatformTeleported",
+        schema_version=1,
+        payload=b"{}",
+        occurred_at=newer.occurred_at,
+        causation_id=None,
+        correlation_id=newer.correlation_id,
+        actor="a newer build",
+    )
+    stage.log.append(uid, newer.version, [event], epoch=newer.epoch)
+    stage.apply({"components": {"prometheus": {"storage": {"size": "10Gi"}, "retention": "3d"}}})
+    stage.wait("told", lambda: stage.condition("Degraded") == ("True", "Quarantined"))
+    assert stage.condition("Ready") == ("Unknown", "Quarantined")
+    assert "PlatformTeleported" in ready_message(stage)
+    assert str(newer.version + 1) in ready_message(stage)
+    stage.install({"components": {"loki": {"retention": "72h"}}}, "other")
+    assert stage.recorded(uid)[-1].type == "PlatformTeleported"
+    assert stage.calls("delete") == 0
