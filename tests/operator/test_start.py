@@ -101,7 +101,7 @@ def test_a_ledger_of_another_schema_ends_it_with_4_and_names_both(tmp_path: Path
     open_log(f"sqlite:///{tmp_path / 'ledger.db'}", create=True).close()
     with sqlite3.connect(tmp_path / "ledger.db") as database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
-    check_refused(run(tmp_path), 4, "9999", "newer")
+    check_refused(run(tmp_path), 4, "ledger schema 9999 > ", "upgrade stackledger")
 
 
 @pytest.mark.parametrize(
