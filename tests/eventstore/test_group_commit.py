@@ -9,7 +9,7 @@ import pytest
 from eventstore.appending import Append, Outcome
 from eventstore.envelope import AppendResult, NewEvent
 from eventstore.errors import StoreReadOnlyError, StoreUnavailableError, StreamConflictError
-from eventstore.group_commit import GroupCommit, _Waiting
+from eventstore.group_commit import WOKEN_AT_ONCE_MAX, GroupCommit, _Waiting
 from tests.eventstore.samples import NOON, new_event
 
 
@@ -167,6 +167,74 @@ def test_a_follower_that_is_interrupted_hands_on_the_lead_it_was_given(disk: Dis
         heir.result(5)
     assert second.result(5)
     assert disk.batches == [["first"], ["second"]]
+
+
+def test_a_follower_whose_time_is_up_just_when_the_lead_comes_to_it_leads(disk: Disk) -> None:
+    group = GroupCommit(disk.commit)
+
+    class Late:
+        """A lock that is released only after its owner gave up waiting."""
+
+        def __init__(self, lock: threading.Lock) -> None:
+            self.lock = lock
+
+        def acquire(self, timeout: float) -> bool:
+            assert self.lock.acquire(timeout=timeout)
+            self.lock.release()
+            return False
+
+        def release(self) -> None:
+            self.lock.release()
+
+    crowd = Crowd(group, disk)
+    waiting = _Waiting(append("heir"))
+    waiting.wake = Late(waiting.wake)  # type: ignore[assignment]  # stands in for the lock
+    group._queue.append(waiting)
+
+    def follow_and_lead() -> None:
+        group._follow(waiting)
+        group._lead(waiting)
+
+    heir = crowd.pool.submit(follow_and_lead)
+    second = crowd.add(append("second"))
+    disk.free.set()
+    heir.result(5)
+    assert second.result(5)
+    assert disk.batches == [["first"], ["heir", "second"]]
+
+
+def test_followers_that_leave_early_keep_nobody_asleep(disk: Disk) -> None:
+    """Their turn to wake the next ones is passed over."""
+    group = GroupCommit(disk.commit)
+    leaving = threading.Event()
+
+    class Deaf:
+        """A lock whose owner is interrupted while its append is on its way, and so is not there to be woken."""
+
+        def acquire(self, timeout: float) -> bool:
+            assert leaving.wait(timeout)
+            raise KeyboardInterrupt
+
+        def release(self) -> None:
+            pass
+
+    crowd = Crowd(group, disk)
+    leader = crowd.add(append("leader"))
+    deaf = [_Waiting(append(f"deaf{number}")) for number in range(WOKEN_AT_ONCE_MAX)]
+    for waiting in deaf:
+        waiting.wake = Deaf()  # type: ignore[assignment]  # stands in for the lock
+    group._queue.extend(deaf)
+    left = [crowd.pool.submit(group._follow, waiting) for waiting in deaf]
+    last = [crowd.add(append(f"last{number}")) for number in range(2 * WOKEN_AT_ONCE_MAX)]
+    disk.free.set()
+    disk.free.clear()
+    wait_until(lambda: len(disk.batches) == 2)
+    leaving.set()
+    for future in left:
+        with pytest.raises(KeyboardInterrupt):
+            future.result(5)
+    disk.free.set()
+    assert all(future.result(5) for future in [leader, *last])
 
 
 def test_an_append_that_waited_too_long_in_the_queue_was_not_written(disk: Disk) -> None:
