@@ -87,6 +87,10 @@ def instant(at: datetime) -> str:
 
 def _condition(state: PlatformState, condition: Condition) -> dict[str, Any]:
     assert state.observed is not None
+    generation = state.observed.generation
+    if condition.type is ConditionType.READY and state.rolled_back and state.accepted is not None:
+        # Ready, but not with what was asked for last: whoever waits for that generation must not be told it is there.
+        generation = state.accepted.generation
     # Before the flip is recorded the state's own time stands in; the next append brings the recorded one.
     _, since = state.conditions.get(condition.type, ("", state.updated_at))
     return {
@@ -94,7 +98,7 @@ def _condition(state: PlatformState, condition: Condition) -> dict[str, Any]:
         "status": condition.status,
         "reason": condition.reason,
         "message": condition.message,
-        "observedGeneration": state.observed.generation,
+        "observedGeneration": generation,
         "lastTransitionTime": instant(since) if since else "",
     }
 

@@ -1,5 +1,7 @@
 """`evolve` knows every event, changes nothing in place, and `fold` is nothing but `evolve` over a stream."""
 
+import hashlib
+import json
 from datetime import UTC, datetime
 
 import msgspec
@@ -7,7 +9,7 @@ import msgspec
 from eventstore import events as e
 from eventstore.vocabulary import ComponentName, ComponentPhase, ErrorCategory, Phase, Trigger
 from projections.platform import _EVOLVERS, RECORD_ONLY, evolve, initial
-from projections.state import PlatformState
+from projections.state import FOLD_VERSION, PlatformState
 from tests.reconciler.core.story import MINIMAL, Story
 
 AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -100,3 +102,18 @@ def test_a_rollout_is_over_when_the_newest_template_is_healthy() -> None:
     state = evolve(state, msgspec.structs.replace(seen, rolled_out=True), AT)
     assert state.components[loki].rollout_since is None
     assert state.components[loki].ready_since == AT
+
+
+def _fields(schema: object) -> object:
+    """A JSON schema without its prose."""
+    if isinstance(schema, dict):
+        return {key: _fields(value) for key, value in schema.items() if key not in {"description", "title"}}
+    return [_fields(value) for value in schema] if isinstance(schema, list) else schema
+
+
+def test_another_shape_of_the_state_is_another_fold_version() -> None:
+    """A build that does not know a field would drop it from a stored state: it must refold instead."""
+    shape = json.dumps(_fields(msgspec.json.schema(PlatformState)), sort_keys=True)
+    digest = hashlib.sha256(shape.encode()).hexdigest()[:16]
+    # The state's fields changed? Raise FOLD_VERSION, then mend this line.
+    assert (FOLD_VERSION, digest) == ("4", "13ef468079b1623d")

@@ -167,6 +167,8 @@ def test_a_failed_upgrade_is_rolled_back_and_the_spec_is_not_tried_again() -> No
     assert story.state.components["prometheus"].desired_version == "3.13.1"
     assert condition(story, "Degraded") == ("True", "RolledBack")
     assert condition(story, "Ready")[0] == "True"
+    conditions = {c["type"]: c["observedGeneration"] for c in status(story.state)["conditions"]}
+    assert (conditions["Ready"], conditions["Degraded"]) == (1, 2), "who waits for generation 2 is not told it is ready"
     assert len(story.all(e.RollbackCompleted)) == 1
     story.wait(24 * 3600)
     assert story.state.components["prometheus"].desired_version == "3.13.1"
