@@ -4,8 +4,9 @@ from statistics import median
 from uuid import uuid4
 
 from benchmarks.peers import Library, RawDriver
-from benchmarks.stage import Work, new_event, percentile, postgres, timed_threads
+from benchmarks.stage import DOCUMENT, NOON, Work, new_event, percentile, postgres, timed_threads
 from benchmarks.table import Row, beside, compared, limited, reported
+from eventstore.envelope import StateRecord
 from eventstore.log import EventLog
 from eventstore.opening import open_log
 
@@ -21,7 +22,8 @@ def run() -> list[Row]:
         log = open_log(dsn, create=True)
         raw, library = RawDriver(dsn), Library(dsn)
         try:
-            return _alone(log, raw) + _crowd(log, library)
+            # The documents last: what they leave to be written out slows down what comes after them.
+            return _alone(log, raw) + _crowd(log, library) + _with_documents(log)
         finally:
             raw.close()
             library.close()
@@ -58,6 +60,13 @@ def _crowd(log: EventLog, library: Library) -> list[Row]:
     ]
 
 
+def _with_documents(log: EventLog) -> list[Row]:
+    rates = [
+        len(timed_threads(lambda _: _appending_documents(log), 1, SECONDS_ALONE)) / SECONDS_ALONE for _ in range(ROUNDS)
+    ]
+    return [reported("append with 20 kB state, 20 kB content", median(rates), "appends/s")]
+
+
 def appending_to(log: EventLog) -> Work:
     """Appends one event each time, to streams of 100 events of its own."""
     stream_id = ""
@@ -67,5 +76,30 @@ def appending_to(log: EventLog) -> Work:
         if call % 100 == 0:
             stream_id = str(uuid4())
         log.append(stream_id, call % 100, [new_event(call % 100 + 1)], epoch=0)
+
+    return work
+
+
+def _appending_documents(log: EventLog) -> Work:
+    """Appends as a reconcile does that rendered manifests anew: an event, the state after it, and a content."""
+    stream_id = str(uuid4())
+
+    def work(call: int) -> None:
+        log.append(
+            stream_id,
+            call,
+            [new_event(call + 1)],
+            epoch=0,
+            state=StateRecord(
+                state=DOCUMENT,
+                fold_version="1",
+                namespace="monitoring",
+                name="prod",
+                phase="Ready",
+                due_at=NOON,
+                closed=False,
+            ),
+            contents={f"{stream_id}-{call}": DOCUMENT},
+        )
 
     return work

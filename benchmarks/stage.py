@@ -9,9 +9,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import psycopg
 
 from eventstore.codec import encode
@@ -28,6 +30,9 @@ PASS = UUID("0195511a-0000-7000-8000-000000000001")
 
 #: 755 bytes as JSON, with the fields around it.
 SPEC = {"components": {"prometheus": {"enabled": True, "replicas": 2}}, "note": "x" * 560}
+
+#: 20 kB of JSON that hardly compresses: names and digests, as in a folded state.
+DOCUMENT = msgspec.json.encode({f"resource-{n}": sha256(bytes([n])).hexdigest() for n in range(246)})
 
 
 @contextmanager
