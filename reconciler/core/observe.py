@@ -84,7 +84,7 @@ def observe(state: PlatformState, sighting: Sighting) -> tuple[Observation, ...]
     platform = sighting.platform
     if platform is None:
         return () if state.closed or state.version == 0 else (PlatformGone(),)
-    if state.observed is not None and platform.generation < state.observed.generation:
+    if _is_behind(state, platform) and platform.deletion_requested_at is None:
         return ()  # a cache that lags behind what was already seen
     if state.closed and platform.deletion_requested_at is not None:
         return ()  # our part is done: others still hold it with finalizers of their own
@@ -97,6 +97,14 @@ def observe(state: PlatformState, sighting: Sighting) -> tuple[Observation, ...]
     )
 
 
+def _is_behind(state: PlatformState, seen: PlatformSighting) -> bool:
+    """Older than what is recorded: a lagging cache, or a cluster restored from a backup.
+
+    A deletion counts all the same: it cannot be taken back, and the finalizer must not hold the resource for ever.
+    """
+    return state.observed is not None and seen.generation < state.observed.generation
+
+
 def _observe_policy(state: PlatformState, sighting: Sighting) -> Iterator[Observation]:
     if state.policy != sighting.policy or state.operator_version != sighting.operator_version:
         yield PolicyAdopted(policy=sighting.policy, operator_version=sighting.operator_version)
@@ -107,7 +115,8 @@ def _observe_platform(state: PlatformState, seen: PlatformSighting) -> Iterator[
         yield LedgerReset(lost_sequence=seen.ledger_sequence, lost_head=seen.ledger_head)
     before = state.observed
     # One that was taken for gone and is there again (a cluster restored from a backup) is taken up again.
-    if before is None or state.closed or before.generation != seen.generation or before.digest != seen.digest:
+    changed = before is None or before.generation != seen.generation or before.digest != seen.digest
+    if (changed or state.closed) and not _is_behind(state, seen):
         yield PlatformObserved(
             namespace=seen.namespace,
             name=seen.name,

@@ -12,6 +12,9 @@ from eventstore.vocabulary import Phase
 from projections.state import PlatformState
 from reconciler.core.desired import accepted_references, desired_manifests
 
+#: Reason of a finding about a quota that is too small.
+QUOTA_EXCEEDED = "QuotaExceeded"
+
 
 class Preflight(msgspec.Struct, frozen=True):
     """What is missing can appear by itself; what is refused needs an edit of the object or of the spec."""
@@ -65,7 +68,7 @@ def _exceeded_quotas(state: PlatformState) -> list[Finding]:
     needs = quota_needs(tuple(desired_manifests(state).values()))
     return [
         _finding(
-            "QuotaExceeded",
+            QUOTA_EXCEEDED,
             f"quota {state.namespace}/{quota.name}: needs {needs[resource]} of {resource}, "
             f"{used} of {hard} are used; raise the quota or ask for less",
             f"ResourceQuota/{quota.name}",

@@ -29,6 +29,7 @@ from projections.state import ObjectState, PlatformState, SpecState
 from reconciler.core.desired import accepted_references, desired_manifests, desired_objects, references_of
 from reconciler.core.observe import ObjectSighting, PlatformSighting, Sighting, named_paths
 from reconciler.core.ownership import last_spec_manager, owned_digest, owners_of_changes
+from reconciler.core.preflight import QUOTA_EXCEEDED
 from reconciler.shell.cache import ObjectCache
 from reconciler.shell.cluster import Cluster, KubernetesObject
 from reconciler.shell.dependencies import Dependencies
@@ -230,13 +231,20 @@ class Sight:
         return seen | self._quotas(state, platform.namespace)
 
     def _quotas(self, state: PlatformState, namespace: str) -> dict[str, DependencyObserved]:
-        """Quotas count while something waits for them; their use changes with every pod of the namespace."""
-        waiting = state.failure is not None and state.failure.category is ErrorCategory.RESOURCE
-        if state.phase not in {None, Phase.PENDING} and not waiting:
+        """Quotas count while something depends on them; their use changes with every pod of the namespace."""
+        if not _depends_on_quota(state):
             return {}
         found = {quota["metadata"]["name"]: quota for quota in self._cache.list_kind(RESOURCE_QUOTA, namespace)}
         gone = [seen.name for seen in state.dependencies.values() if seen.kind == "ResourceQuota"]
         return {f"ResourceQuota/{name}": _quota(name, found.get(name)) for name in {*found, *gone}}
+
+
+def _depends_on_quota(state: PlatformState) -> bool:
+    """Before the first install, unless that waits for something else, and while a limit holds it up."""
+    if state.failure is not None and state.failure.category is ErrorCategory.RESOURCE:
+        return True
+    waits_for = {finding.reason for finding in state.missing}
+    return state.phase in {None, Phase.PENDING} and (not waits_for or QUOTA_EXCEEDED in waits_for)
 
 
 def _is_calm(state: PlatformState) -> bool:

@@ -58,6 +58,13 @@ def test_a_sight_older_than_the_recorded_generation_is_ignored(story: Story) -> 
     assert observe(story.state, sighted(story, generation=1)) == ()
 
 
+def test_a_deletion_counts_even_in_a_sight_older_than_the_recorded_generation(story: Story) -> None:
+    story.edit({"components": {"loki": {}}})
+    seen = observe(story.state, sighted(story, generation=1, deletion_requested_at=AT))
+    assert e.DeletionRequested in map(type, seen)
+    assert e.PlatformObserved not in map(type, seen), "its older spec is not taken for a newer one"
+
+
 def test_an_edit_names_the_changed_paths(story: Story) -> None:
     edited = {"components": {"prometheus": {"enabled": True, "retention": "3d"}}}
     (event,) = observe(story.state, sighted(story, edited, generation=2))
