@@ -12,6 +12,7 @@ PAYLOAD_BYTES_MAX = 1 << 20
 STATE_BYTES_MAX = 16 << 20
 CONTENT_BYTES_MAX = 16 << 20
 ACTOR_CHARACTERS_MAX = 256
+DEPTH_MAX = 256
 
 _STREAM_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}")
 _EVENT_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
@@ -88,5 +89,23 @@ def _check_json(what: str, document: bytes, bytes_max: int) -> None:
         raise EventRefusedError(f"{what} is not JSON that can be kept: {type(error).__name__}") from None
     if not isinstance(value, dict):
         raise EventRefusedError(f"{what} is not a JSON object")
+    # How deep a parser goes depends on the interpreter; whoever reads this log one day may stop sooner than ours.
+    if document.count(b"{") + document.count(b"[") > DEPTH_MAX and _is_too_deep(value):
+        raise EventRefusedError(f"{what} is not JSON that can be kept: nested more than {DEPTH_MAX} deep")
     if b"\\u0000" in document and _ESCAPED_NUL.search(document):
         raise EventRefusedError(f"{what} holds a NUL character")
+
+
+def _is_too_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(DEPTH_MAX):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []

@@ -252,6 +252,7 @@ def test_an_append_of_too_few_or_too_many_events_is_refused(log: EventLog, count
         ({"payload": b"[1]"}, "not a JSON object"),
         ({"payload": b""}, "not JSON that can be kept"),
         ({"payload": b'{"a":' * 5000 + b"1" + b"}" * 5000}, "not JSON that can be kept"),
+        ({"payload": b'{"a":' + b"[" * 257 + b"]" * 257 + b"}"}, "nested more than 256 deep"),
         ({"actor": "a\0b"}, "NUL"),
         ({"actor": "a\ud800b"}, "lone surrogate"),
         ({"actor": "a" * 257}, "257 characters"),
