@@ -99,11 +99,6 @@ class Loki(Component):
         """The bucket that is in use, if any."""
         return self.s3 if self.s3 and self.s3.enabled else None
 
-    @property
-    def structured_metadata(self) -> bool:
-        """Whether the newest schema can hold structured metadata; Loki 3 does not start if it is wrongly on."""
-        return self.schema_periods[-1].version == "v13"
-
     @classmethod
     def normalise(cls, entry: dict[str, Any]) -> dict[str, Any]:
         if "schemas" in entry:

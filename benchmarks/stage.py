@@ -65,7 +65,7 @@ def new_event(generation: int) -> NewEvent:
     """The same, encoded, under a fresh id."""
     return encode(
         domain_event(generation),
-        event_id=new_event_id(),
+        event_id=new_event_id(datetime.now(UTC)),
         occurred_at=NOON,
         causation_id=None,
         correlation_id=PASS,

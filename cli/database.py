@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.failures import EXIT_FINDING, EXIT_OK, CommandError, masked
-from cli.invocation import Dsn, DsnFile, Invocation, LedgerOptions, StateDir, open_ledger, reads_ledger
+from cli.invocation import Dsn, DsnFile, Invocation, LedgerOptions, StateDir, current_time, open_ledger, reads_ledger
 from cli.output import Column, Format, length, note, write_json, write_line, write_table, write_yaml
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def rebuild(
     projection: Annotated[str, typer.Argument(metavar="[PROJECTION]", help="Default: all of them.")] = "",
     swap: Annotated[bool, typer.Option("--apply", help="Put the rebuilt rows in place of the live ones.")] = False,
 ) -> int:
-    """Build the read models again from the first event, beside what is live, and compare.
+    """Build the stored states and the read models again from the first event, beside what is live, and compare.
 
     Exits 1 if something differs and was not replaced. Events are never edited.
 
@@ -99,13 +99,17 @@ def rebuild(
     Examples:
       stackledger rebuild --state-dir ./state
       stackledger rebuild transition_history --apply
+      stackledger rebuild platform_states              only the states that the reconciler reads
     """
     from projections.engines import engine_for
     from projections.read_models import READ_MODELS
     from projections.rebuild import rebuild as rebuild_one
+    from projections.rebuild_states import PLATFORM_STATES, rebuild_states
+    from reconciler.shell.states import state_record
 
     form = run.only(Format.TABLE, Format.WIDE, Format.JSON, Format.YAML)
-    names = [model.name for model in READ_MODELS]
+    models = [model.name for model in READ_MODELS]
+    names = [PLATFORM_STATES, *models]
     if projection and projection not in names:
         raise CommandError(
             f"there is no projection {projection}", next_step=f"one of {', '.join(names)}, or none for all"
@@ -113,7 +117,11 @@ def rebuild(
     url = run.ledger.resolved_dsn()
     log, engine = open_ledger(url), engine_for(url)
     try:
-        reports = [rebuild_one(log, engine, name, apply=swap) for name in names if projection in {"", name}]
+        reports = []
+        if projection in {"", PLATFORM_STATES}:
+            now = current_time()
+            reports.append(rebuild_states(log, record_of=(lambda state: state_record(state, now)) if swap else None))
+        reports += [rebuild_one(log, engine, name, apply=swap) for name in models if projection in {"", name}]
         head = log.head_position()
     finally:
         engine.dispose()

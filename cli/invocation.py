@@ -3,7 +3,6 @@
 import functools
 import inspect
 import os
-import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -181,8 +180,3 @@ def current_time() -> datetime:
     from eventstore.clock import system_clock
 
     return system_clock()
-
-
-def interactive() -> bool:
-    """Whether a person looks at the output."""
-    return sys.stdout.isatty()

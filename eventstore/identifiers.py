@@ -4,7 +4,6 @@ import os
 from datetime import datetime
 from uuid import UUID
 
-from eventstore.clock import system_clock
 from eventstore.instants import to_microseconds
 
 
@@ -20,6 +19,6 @@ def uuid7(now: datetime, random_bytes: bytes) -> UUID:
     return UUID(int=milliseconds << 80 | 0x7 << 76 | random_a << 64 | 0b10 << 62 | random_b)
 
 
-def new_event_id() -> UUID:
-    """A fresh UUIDv7 from the system's clock and randomness. Shell code only."""
-    return uuid7(system_clock(), os.urandom(10))
+def new_event_id(now: datetime) -> UUID:
+    """A fresh UUIDv7 of this instant, from the system's randomness. Shell code only."""
+    return uuid7(now, os.urandom(10))

@@ -5,14 +5,19 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
-from datetime import datetime
-from uuid import UUID
 
 import structlog
 
 from eventstore.dsn import DsnKind, parse_dsn
-from eventstore.errors import SchemaVersionError, StoreConfigurationError, StoreError, StoreUnavailableError
-from eventstore.identifiers import uuid7
+from eventstore.errors import (
+    CorruptEventError,
+    SchemaVersionError,
+    StoreConfigurationError,
+    StoreError,
+    StoreUnavailableError,
+    UnknownEventError,
+)
+from eventstore.identifiers import new_event_id
 from eventstore.log import EventLog
 from eventstore.opening import open_log
 from eventstore.vocabulary import PLURAL, ErrorCategory
@@ -85,7 +90,7 @@ class Operator:
         cache = self._cache = ObjectCache([*(watched.resource.kind for watched in WATCHED), SECRET.kind])
         self._queue: WorkQueue[tuple[str, str]] = WorkQueue(clock.monotonic, self.metrics)
         self.metrics.follow_queue(self._queue)
-        self._states = States(log)
+        self._states = States(log, self.metrics, clock.monotonic)
         self._dependencies = Dependencies(
             self._cluster,
             hmac_key,
@@ -121,7 +126,7 @@ class Operator:
             cluster=self._cluster,
             cache=cache,
             clock=clock,
-            new_id=_new_id,
+            new_id=new_event_id,
             epoch=self._leadership.epoch,
             announce=self._reporter,
         )
@@ -248,11 +253,20 @@ class Operator:
         self.metrics.set_lease_epoch(epoch)
         try:
             keys = self._reconciler.adopt_open_streams()
+            self._show_gauges()
         except StoreError as error:
             _log.warning("open_streams_unknown", why=describe_error(error))
             keys = []
         for key in {*keys, *self._cache.platforms()}:
             self._queue.add(key)
+
+    def _show_gauges(self) -> None:
+        """Show what nothing will be appended about: a platform at rest has gauges too."""
+        for stream_id in self._reconciler.open_stream_ids():
+            try:
+                self._reporter.show(self._states.load(stream_id).state)
+            except (UnknownEventError, CorruptEventError) as error:
+                _log.warning("state_unreadable", stream=stream_id, why=describe_error(error))
 
     # -- probes ----------------------------------------------------------------------------------------------------
 
@@ -361,7 +375,3 @@ def _hmac_key(settings: Settings) -> bytes:
             "must stay the same; make one with: head -c 32 /dev/urandom | base64 > hmac-key"
         )
     return key
-
-
-def _new_id(now: datetime) -> UUID:
-    return uuid7(now, os.urandom(10))

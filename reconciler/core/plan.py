@@ -35,7 +35,6 @@ class WaitingOn(StrEnum):
     SPEC = "Spec"
     PREREQUISITES = "Prerequisites"
     RETRY_DUE = "RetryDue"
-    REQUESTS = "Requests"
     TEARDOWN = "Teardown"
     PREVIOUS_COMPONENT = "PreviousComponent"
 
@@ -111,11 +110,14 @@ def open_requests(state: PlatformState, now: datetime) -> tuple[Request, ...]:
     ]
     if state.finalizer_request:
         requests.append(Request(version=state.finalizer_request, ref=None))
+    if len(requests) < 2:
+        return tuple(requests)
     places = {wanted.key: place for place, wanted in enumerate(desired_objects(state))}
 
     def place(request: Request) -> tuple[int, int]:
-        applied = request.ref is not None and bool(request.digest)
-        return (places.get(request.ref.key, len(places)) if applied and request.ref else len(places)), request.version
+        if request.ref is None or not request.digest:
+            return len(places), request.version
+        return places.get(request.ref.key, len(places)), request.version
 
     return tuple(sorted(requests, key=place))
 

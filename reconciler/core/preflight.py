@@ -5,7 +5,7 @@ from decimal import Decimal
 import msgspec
 
 from api.references import GRANT_LABEL, Reference
-from components.quantities import parse_quantity
+from components.quantities import format_quantity, parse_quantity
 from components.requirements import quota_needs
 from eventstore.events import DependencyObserved, Finding
 from eventstore.vocabulary import Phase
@@ -69,13 +69,13 @@ def _exceeded_quotas(state: PlatformState) -> list[Finding]:
     return [
         _finding(
             QUOTA_EXCEEDED,
-            f"quota {state.namespace}/{quota.name}: needs {needs[resource]} of {resource}, "
+            f"quota {state.namespace}/{quota.name}: needs {format_quantity(needs[resource])} of {resource}, "
             f"{used} of {hard} are used; raise the quota or ask for less",
             f"ResourceQuota/{quota.name}",
         )
         for quota in quotas
         for resource, (hard, used) in sorted(quota.limits.items())
-        if resource in needs and _quantity(needs[resource]) > _quantity(hard) - _quantity(used)
+        if resource in needs and needs[resource] > _quantity(hard) - _quantity(used)
     ]
 
 

@@ -109,9 +109,7 @@ def is_complete(state: PlatformState) -> bool:
     return (
         bool(wanted)
         and all(
-            (component := state.components.get(name)) is not None
-            and component.phase is ComponentPhase.READY
-            and _is_settled(state, name, component)
+            (component := state.components.get(name)) is not None and _is_settled(state, name, component)
             for name in wanted
         )
         and is_applied(state, None)

@@ -130,6 +130,10 @@ class Reconciler:
         """Platforms with a stream that is not closed."""
         return list(self._open_streams)
 
+    def open_stream_ids(self) -> list[str]:
+        """Streams that are not closed."""
+        return [stream_id for streams in list(self._open_streams.values()) for stream_id in list(streams)]
+
     @property
     def quarantined(self) -> dict[str, str]:
         """Stream -> why it is left alone: this build cannot read its events."""

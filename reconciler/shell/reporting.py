@@ -1,5 +1,6 @@
 """Tells metrics and log lines of what was appended: each recorded fact is counted once, by whoever recorded it."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 import structlog
@@ -17,6 +18,7 @@ class Reporter:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._phases: dict[str, str] = {}
 
     def __call__(self, state: PlatformState, events: Iterable[e.Event], first_version: int) -> None:
         """Report the events appended as versions `first_version ..`, which led to `state`."""
@@ -24,11 +26,21 @@ class Reporter:
             self._report(state, event, version)
         if state.closed:
             self._metrics.forget_platform(state.namespace, state.name)
+        self._count(state)
 
     def show(self, state: PlatformState) -> None:
         """Show the gauges of a platform that this process did not change yet."""
         for name, component in state.components.items():
             self._metrics.component_phase(state.namespace, state.name, name, component.phase)
+        self._count(state)
+
+    def _count(self, state: PlatformState) -> None:
+        if state.closed or state.phase is None:
+            self._phases.pop(state.stream_id, None)
+        else:
+            self._phases[state.stream_id] = state.phase.value
+        # A copy: several workers report at once.
+        self._metrics.set_platforms(Counter(list(self._phases.values())))
 
     def _report(self, state: PlatformState, event: e.Event, version: int) -> None:
         where = (state.namespace, state.name)

@@ -4,12 +4,14 @@ If another process did append, the log refuses our next append with a conflict, 
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Protocol
 
 import msgspec
 
 from eventstore.envelope import GENESIS_HASH, NewEvent, StateRecord
+from eventstore.errors import StaleEpochError, StoreError, StreamConflictError
 from eventstore.log import EventLog
 from projections.platform import fold, initial
 from projections.state import FOLD_VERSION, PlatformState
@@ -26,11 +28,23 @@ class Known(msgspec.Struct, frozen=True):
     head_hash: bytes
 
 
+class AppendObserver(Protocol):
+    """What is counted of appends."""
+
+    def appended(self, seconds: float, events: int) -> None:
+        """So many events were appended in one transaction."""
+        ...
+
+    def append_failed(self, reason: str) -> None:
+        """An append failed: `conflict`, `stale_epoch`, `unavailable`."""
+        ...
+
+
 class States:
     """Loads, keeps and appends to platform states. Thread-safe per stream: one stream has one worker at a time."""
 
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
+    def __init__(self, log: EventLog, observer: AppendObserver, monotonic: Callable[[], float]) -> None:
+        self._log, self._observer, self._monotonic = log, observer, monotonic
         self._known: dict[str, Known] = {}
         self._lock = threading.Lock()
 
@@ -69,6 +83,7 @@ class States:
             StreamConflictError, StaleEpochError, StoreUnavailableError: nothing was appended, as far as is known.
         """
         stream_id = after.stream_id
+        began = self._monotonic()
         try:
             result = self._log.append(
                 stream_id,
@@ -78,9 +93,12 @@ class States:
                 state=state_record(after, now),
                 contents=contents,
             )
-        except BaseException:
+        except BaseException as error:
             self.forget(stream_id)
+            if isinstance(error, StoreError):
+                self._observer.append_failed(_failure(error))
             raise
+        self._observer.appended(self._monotonic() - began, len(events))
         known = Known(after, result.head_hash)
         self._remember(stream_id, known)
         return known
@@ -103,6 +121,12 @@ class States:
             elif before is None or before.state.version <= known.state.version:
                 # Somebody who only reads may come late with what he read before the last append.
                 self._known[stream_id] = known
+
+
+def _failure(error: StoreError) -> str:
+    if isinstance(error, StreamConflictError):
+        return "conflict"
+    return "stale_epoch" if isinstance(error, StaleEpochError) else "unavailable"
 
 
 def state_record(state: PlatformState, now: datetime) -> StateRecord:

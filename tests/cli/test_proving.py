@@ -158,6 +158,19 @@ def test_rebuild_compares_and_swaps_when_told_to(stackledger: Command, operated:
     assert json.loads(again.out)["projections"][0]["identical"] is True
 
 
+def test_a_stored_state_that_is_not_the_fold_is_found_and_put_right(stackledger: Command, operated: Path) -> None:
+    connection = sqlite3.connect(operated / "ledger.db")
+    connection.execute("""UPDATE platform_states SET state = replace(state, '"phase":"Ready"', '"phase":"Failed"')""")
+    connection.commit()
+    connection.close()
+    found = stackledger("rebuild", "platform_states", "--state-dir", operated)
+    assert found.code == 1
+    assert "1 differ" in found.out
+    assert stackledger("rebuild", "platform_states", "--apply", "--state-dir", operated).code == 0
+    again = stackledger("rebuild", "platform_states", "--state-dir", operated, "-o", "json")
+    assert json.loads(again.out)["projections"][0]["identical"] is True
+
+
 def test_rebuild_does_not_take_a_bundle(stackledger: Command, bundle: Path) -> None:
     shown = stackledger("rebuild", "--bundle", bundle)
     assert shown.code == 2

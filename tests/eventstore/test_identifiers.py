@@ -24,7 +24,7 @@ def test_uuid7s_are_ordered_by_their_millisecond() -> None:
 
 
 def test_fresh_ids_differ_and_are_version_7() -> None:
-    ids = {new_event_id() for _ in range(100)}
+    ids = {new_event_id(datetime.now(UTC)) for _ in range(100)}
     assert len(ids) == 100
     assert {(one.version, one.variant) for one in ids} == {(7, "specified in RFC 4122")}
 

@@ -86,3 +86,16 @@ def test_an_api_server_that_cannot_be_reached_turns_readiness_red_but_not_livene
     assert fetch(observed, "/healthz")[0] == 200
     observed.sandbox.faults.clear()
     observed.wait("ready again", lambda: fetch(observed, "/readyz")[0] == 200)
+
+
+def test_a_replica_that_takes_over_shows_what_it_did_not_change(observed: Stage) -> None:
+    observed.install(MINIMAL)
+    assert "stackledger_ledger_events_appended_total 0.0" not in fetch(observed, "/metrics")[1]
+    observed.stop(observed.operators[0])
+    observed.operate(metrics_bind="127.0.0.1:0", health_bind="127.0.0.1:0")
+    observed.wait("taken over", lambda: observed.operators[0].epoch() is not None)
+    observed.wait("shown", lambda: 'component="prometheus"' in fetch(observed, "/metrics")[1])
+    page = fetch(observed, "/metrics")[1]
+    where = {"namespace": NAMESPACE, "name": "prod", "component": "prometheus"}
+    assert sample(page, "observability_platform_component_status", **where, phase="Ready") == 1
+    assert sample(page, "observability_platform_platforms", phase="Ready") == 1

@@ -24,6 +24,7 @@ from reconciler.shell.cluster import ClusterError
 from reconciler.shell.dependencies import Dependencies
 from reconciler.shell.executor import Executor
 from reconciler.shell.loop import Reconciler
+from reconciler.shell.metrics import Metrics
 from reconciler.shell.resources import PLATFORM, SECRET, WATCHED
 from reconciler.shell.sight import Sight
 from reconciler.shell.states import States
@@ -59,7 +60,7 @@ class Bench:
         )
         lease = self.log.lease.acquire("test", 600)
         assert lease is not None
-        self.states = States(self.log)
+        self.states = States(self.log, Metrics(), lambda: 0.0)
         self.reconciler = Reconciler(
             log=self.log,
             states=self.states,
