@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.failures import EXIT_FINDING, EXIT_OK, CommandError, masked
+from cli.failures import EXIT_FINDING, EXIT_OK, CommandError
 from cli.invocation import Dsn, DsnFile, Invocation, LedgerOptions, StateDir, current_time, open_ledger, reads_ledger
 from cli.output import Column, Format, length, note, write_json, write_line, write_table, write_yaml
+from eventstore.dsn import mask_passwords
 
 if TYPE_CHECKING:
     from projections.rebuild import RebuildReport
@@ -46,9 +47,9 @@ def migrate(
         _make_directory(state_dir)
     applied = run_migrations(url, app_role=app_role)
     if applied:
-        write_line(f"{masked(url)}: applied {', '.join(applied)}")
+        write_line(f"{mask_passwords(url)}: applied {', '.join(applied)}")
     else:
-        write_line(f"{masked(url)}: up to date")
+        write_line(f"{mask_passwords(url)}: up to date")
     return EXIT_OK
 
 
@@ -75,13 +76,13 @@ def schema_status(
     url = LedgerOptions(dsn, dsn_file, state_dir, None).resolved_dsn()
     found, wanted = current(url), newest_revision()
     if output == "json":
-        write_json({"database": masked(url), "revision": found, "wanted": wanted, "upToDate": found == wanted})
+        write_json({"database": mask_passwords(url), "revision": found, "wanted": wanted, "upToDate": found == wanted})
     elif found == wanted:
-        write_line(f"{masked(url)}: schema {found}, up to date")
+        write_line(f"{mask_passwords(url)}: schema {found}, up to date")
     else:
         newer = found is not None and found > wanted
         step = "use a newer stackledger" if newer else "run `stackledger db migrate`"
-        write_line(f"{masked(url)}: schema {found or 'none'}, this build needs {wanted}: {step}")
+        write_line(f"{mask_passwords(url)}: schema {found or 'none'}, this build needs {wanted}: {step}")
     return EXIT_OK if found == wanted else EXIT_FINDING
 
 

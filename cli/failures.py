@@ -1,11 +1,11 @@
 """Exit codes, and errors as people see them: what, why, and what to do next; never a traceback."""
 
 import os
-import re
 import sys
 import traceback
 
 from cli.escaping import printable
+from eventstore.dsn import mask_passwords
 
 EXIT_OK = 0
 #: The command worked and found something: it differs, is broken, diverged, or is not met.
@@ -18,10 +18,6 @@ EXIT_UNREACHABLE = 4
 EXIT_DEFECT = 70
 EXIT_INTERRUPTED = 130
 
-#: Greedy: a password may hold an @ of its own.
-_URL_PASSWORD = re.compile(r"(\w[\w+.-]*://[^:/?#\s]*):\S*@")
-_KEY_PASSWORD = re.compile(r"(?i)\b((?:ssl)?password|pwd|passfile)=(?:'[^']*'|[^\s&]*)")
-
 
 class CommandError(Exception):
     """A command cannot go on."""
@@ -29,11 +25,6 @@ class CommandError(Exception):
     def __init__(self, what: str, why: str = "", next_step: str = "", *, exit_code: int = EXIT_USAGE) -> None:
         self.what, self.why, self.next_step, self.exit_code = what, why, next_step, exit_code
         super().__init__(what)
-
-
-def masked(text: str) -> str:
-    """The text without the passwords of database URLs and connection strings."""
-    return _KEY_PASSWORD.sub(r"\1=***", _URL_PASSWORD.sub(r"\1:***@", text))
 
 
 def describe(error: Exception) -> CommandError:
@@ -92,9 +83,9 @@ def report(error: Exception) -> int:
     failure = describe(error)
     if os.environ.get("STACKLEDGER_DEBUG") == "1" and error is not failure:
         text = "".join(traceback.format_exception(error))
-        sys.stderr.write("".join(f"{printable(masked(line))}\n" for line in text.splitlines()))
+        sys.stderr.write("".join(f"{printable(mask_passwords(line))}\n" for line in text.splitlines()))
     text = f"{failure.what}: {failure.why}" if failure.why else failure.what
-    sys.stderr.write(f"error: {printable(masked(text))}\n")
+    sys.stderr.write(f"error: {printable(mask_passwords(text))}\n")
     if failure.next_step:
-        sys.stderr.write(f"next:  {printable(masked(failure.next_step))}\n")
+        sys.stderr.write(f"next:  {printable(mask_passwords(failure.next_step))}\n")
     return failure.exit_code

@@ -11,8 +11,9 @@ from urllib.parse import quote
 
 import typer
 
-from cli.failures import EXIT_UNREACHABLE, CommandError, masked
+from cli.failures import EXIT_UNREACHABLE, CommandError
 from cli.output import Format, note
+from eventstore.dsn import mask_passwords
 
 if TYPE_CHECKING:
     from audit.source import LedgerSource
@@ -108,7 +109,7 @@ class Invocation(NamedTuple):
                 note(f"warning: {given.bundle}: {bundle.damage}. Next: stackledger verify --bundle {given.bundle}")
             return LedgerSource(bundle, str(given.bundle))
         dsn = given.resolved_dsn()
-        return LedgerSource(open_ledger(dsn), masked(dsn))
+        return LedgerSource(open_ledger(dsn), mask_passwords(dsn))
 
     def only(self, *formats: Format) -> Format:
         """The output format, which must be one that the command has."""

@@ -13,8 +13,9 @@ import typer
 from typer.exceptions import TyperException
 
 from cli import crd, database, diff, explain, export, history, operate, replay, show, status, verify
-from cli.failures import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, masked, report
+from cli.failures import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, report
 from cli.output import note
+from eventstore.dsn import mask_passwords
 
 app = typer.Typer(
     name="stackledger",
@@ -103,7 +104,7 @@ def _report_usage(error: TyperException) -> int:
         # Typer's own message is the whole help, which would come out as one escaped line.
         sys.stderr.write(context.get_help() + "\n")
         return EXIT_USAGE
-    note(f"error: {masked(error.format_message())}")
+    note(f"error: {mask_passwords(error.format_message())}")
     if context is not None:
         note(f"next:  {context.command_path} --help")
     return EXIT_USAGE

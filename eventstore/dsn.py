@@ -9,10 +9,9 @@ from eventstore.errors import StoreConfigurationError
 
 _EXAMPLES = "use sqlite:///path/ledger.db, postgresql://user@host/database or memory://"
 #: Up to the last `@`: a password may hold one, and hiding too much does no harm.
-_PASSWORD_IN_AUTHORITY = re.compile(r"(?<=://)([^:@/?#]*):.*@")
-_PASSWORD_PARAMETER = re.compile(r"(?i)\b((?:ssl)?password)=[^&\s]*")
-
-
+#: Greedy: a password may hold an @ of its own.
+_URL_PASSWORD = re.compile(r"(\w[\w+.-]*://[^:/?#\s]*):\S*@")
+_KEY_PASSWORD = re.compile(r"(?i)\b((?:ssl)?password|pwd|passfile)=(?:'[^']*'|[^\s&]*)")
 _NO_TLS = re.compile(r"(?i)[?&]sslmode=disable(&|$)")
 #: "" is a socket file.
 _THIS_HOST = frozenset({"", "localhost", "127.0.0.1", "::1"})
@@ -67,9 +66,9 @@ def sends_in_clear(dsn: str) -> bool:
     return host not in _THIS_HOST and "host=/" not in target
 
 
-def mask_dsn(dsn: str) -> str:
-    """The URL with `***` in place of every password."""
-    return _PASSWORD_PARAMETER.sub(r"\1=***", _PASSWORD_IN_AUTHORITY.sub(r"\1:***@", dsn))
+def mask_passwords(text: str) -> str:
+    """The URL, or a text that holds one or a connection string, with `***` in place of every password."""
+    return _KEY_PASSWORD.sub(r"\1=***", _URL_PASSWORD.sub(r"\1:***@", text))
 
 
 def _sqlite_path(rest: str) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.failures import describe, masked
+from cli.failures import describe
+from eventstore.dsn import mask_passwords
 from eventstore.errors import (
     CorruptEventError,
     SchemaVersionError,
@@ -206,7 +207,7 @@ def test_errors_of_the_store_have_their_exit_codes(error: Exception, code: int) 
     ],
 )
 def test_passwords_are_masked_wherever_they_stand(text: str, shown: str) -> None:
-    assert masked(text) == shown
+    assert mask_passwords(text) == shown
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(state_dir: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from eventstore import postgres_log
-from eventstore.dsn import mask_dsn, parse_dsn
+from eventstore.dsn import mask_passwords, parse_dsn
 from eventstore.engine import create_ledger_engine
 from eventstore.errors import (
     SchemaVersionError,
@@ -63,12 +63,12 @@ def test_a_url_that_cannot_be_used_is_refused(dsn: str, words: str) -> None:
 
 
 def test_a_url_is_shown_without_its_password() -> None:
-    assert mask_dsn("postgresql://u:S3CRET@h:5432/db") == "postgresql://u:***@h:5432/db"
-    assert mask_dsn("postgresql://u:p@S3CRET@h/db") == "postgresql://u:***@h/db"
-    assert mask_dsn("postgresql://h/db?user=u&password=S3CRET&sslpassword=S3CRET") == (
+    assert mask_passwords("postgresql://u:S3CRET@h:5432/db") == "postgresql://u:***@h:5432/db"
+    assert mask_passwords("postgresql://u:p@S3CRET@h/db") == "postgresql://u:***@h/db"
+    assert mask_passwords("postgresql://h/db?user=u&password=S3CRET&sslpassword=S3CRET") == (
         "postgresql://h/db?user=u&password=***&sslpassword=***"
     )
-    assert mask_dsn("sqlite:///ledger.db") == "sqlite:///ledger.db"
+    assert mask_passwords("sqlite:///ledger.db") == "sqlite:///ledger.db"
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
