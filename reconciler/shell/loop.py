@@ -200,6 +200,8 @@ class Reconciler:
         self._note_served(known.state, now)
         if platform is not None and not known.state.closed:
             self._write_status(known, platform)
+            if _is_news(platform, self._resource(key, stream_id)):
+                return Result(again_after_seconds=0.0)
         return Result(_again_after(known.state, self._clock.now(), unfinished=bool(requests)))
 
     def _resource(self, key: PlatformKey, stream_id: str) -> KubernetesObject | None:
@@ -324,6 +326,18 @@ class Reconciler:
             streams.add(state.stream_id)
         if not streams:
             self._open_streams.pop(key, None)
+
+
+def _is_news(looked_at: KubernetesObject, now: KubernetesObject | None) -> bool:
+    """Whether the resource is another one than the pass looked at.
+
+    The answer to our own write of the status holds what others wrote just before it. The cache then knows it already,
+    and the watch, which comes later, has nothing new to tell: only this remembers that nobody has looked at it yet.
+    """
+    if now is None:
+        return True
+    before, after = ({**found["metadata"], "resourceVersion": ""} for found in (looked_at, now))
+    return bool(before != after)
 
 
 def _again_after(state: PlatformState, now: datetime, *, unfinished: bool) -> float | None:

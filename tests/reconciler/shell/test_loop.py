@@ -124,6 +124,29 @@ def test_what_was_done_is_recorded_though_the_next_look_fails(bench: Bench) -> N
     assert any(isinstance(event, e.FinalizerAdded) for event in bench.recorded(uid))
 
 
+@pytest.mark.parametrize("change", ["edit", "deletion"])
+def test_what_comes_in_with_the_answer_to_our_own_write_is_looked_at(bench: Bench, change: str) -> None:
+    uid = bench.apply(SPEC)
+    bench.watch()
+    write = bench.cluster.apply_status
+
+    def crossed(*args: Any, **kwargs: Any) -> Any:
+        # Somebody is faster than our status by a moment: the watch will tell of it when it is no news any more.
+        bench.cluster.apply_status = write  # type: ignore[method-assign]  # the seam of this test
+        if change == "edit":
+            bench.apply({"components": {"prometheus": {"retention": "3d"}}})
+        else:
+            bench.cluster.delete(PLATFORM, "demo", "prod", uid=uid)
+        return write(*args, **kwargs)
+
+    bench.cluster.apply_status = crossed  # type: ignore[method-assign]  # the seam of this test
+    assert bench.reconciler.reconcile(KEY).again_after_seconds == 0.0
+    bench.reconciler.reconcile(KEY)
+    seen = {type(event) for event in bench.recorded(uid)}
+    generations = [event.generation for event in bench.recorded(uid) if isinstance(event, e.PlatformObserved)]
+    assert generations[-1] == 2 if change == "edit" else e.DeletionRequested in seen
+
+
 def test_what_came_of_the_last_round_of_a_pass_is_recorded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "ROUNDS_MAX", 1)
     uid = bench.apply(SPEC)
