@@ -1,0 +1,63 @@
+"""One suite, two servers: `server` is the sandbox, and with `--control-plane` a real kube-apiserver as well.
+
+Where a test passes on one and not on the other, the sandbox is wrong.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from sandbox.assembly import Sandbox
+from sandbox.kubeconfig import write_kubeconfig
+from sandbox.server import SandboxServer
+from sandbox.world import Settings
+from tests.contract.server import Connection, Server, install_definitions
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test that asks for `server` runs on each server there is."""
+    if "server" in metafunc.fixturenames:
+        real = metafunc.config.getoption("--control-plane", default=False)
+        metafunc.parametrize("server", ["sandbox", *(["apiserver"] if real else [])], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def sandbox_connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
+    """A running sandbox whose pods are ready almost at once."""
+    sandbox = Sandbox(settings=Settings(ready_delay_seconds=0.1, stop_delay_seconds=0.05))
+    with SandboxServer(sandbox=sandbox) as running:
+        kubeconfig = tmp_path_factory.mktemp("sandbox") / "kubeconfig"
+        write_kubeconfig(kubeconfig, running.url)
+        yield from _connection(kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def apiserver_connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
+    """The real one."""
+    yield from _connection(request.getfixturevalue("control_plane").kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def contract_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """kubectl's home: what it discovers is kept for the next test."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest, contract_home: Path) -> Iterator[Server]:
+    """The server under test, with a namespace of the test's own that goes away after it."""
+    connection: Connection = request.getfixturevalue(f"{request.param}_connection")
+    namespace = f"contract-{uuid4().hex[:12]}"
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    assert connection.request("POST", "/api/v1/namespaces", body).status == 201
+    yield Server(connection, namespace, contract_home)
+    connection.request("DELETE", f"/api/v1/namespaces/{namespace}")
+
+
+def _connection(kubeconfig: Path) -> Iterator[Connection]:
+    connection = Connection(kubeconfig)
+    install_definitions(connection)
+    yield connection
+    connection.close()
