@@ -102,7 +102,8 @@ def _root() -> Schema:
         "properties": {
             "apiVersion": {"type": "string", "description": "Version of this representation of the object."},
             "kind": {"type": "string", "description": "ObservabilityPlatform."},
-            "metadata": {"type": "object", "description": "Standard object metadata."},
+            # Nothing more: the API server refuses a definition that says anything else about metadata.
+            "metadata": {"type": "object"},
             "spec": copy.deepcopy(spec_schema()),
             "status": {**_structural(PlatformStatus), "default": dict(PlatformStatus.schema_default)},
         },

@@ -37,15 +37,20 @@ class Resources(Block):
     requests: ResourceAmounts = Field(default=ResourceAmounts(), description="What the scheduler reserves.")
     limits: ResourceAmounts = Field(default=ResourceAmounts(), description="What the container may use at most.")
 
+    # Memory is a string already: with string() around it the API server takes it for a string without a maximal length,
+    # and refuses the definition because the rule could cost too much.
     cel_rules: ClassVar[CelRules] = tuple(
         (
             (
                 f"!(has(self.requests) && has(self.limits) && has(self.requests.{unit}) && has(self.limits.{unit})) || "
-                f"quantity(string(self.requests.{unit})).compareTo(quantity(string(self.limits.{unit}))) <= 0"
+                f"quantity({requested}).compareTo(quantity({limit})) <= 0"
             ),
             f"requests.{unit} is more than limits.{unit}; raise the limit or lower the request",
         )
-        for unit in ("cpu", "memory")
+        for unit, requested, limit in (
+            ("cpu", "string(self.requests.cpu)", "string(self.limits.cpu)"),
+            ("memory", "self.requests.memory", "self.limits.memory"),
+        )
     )
 
     @model_validator(mode="after")
