@@ -1,17 +1,16 @@
 """The Kubernetes API as a function from request to response; `sandbox.server` adds the sockets."""
 
-import base64
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sandbox import deletion, discovery, openapi, patching, routing, tables
+import yaml
+
+from sandbox import deletion, discovery, listing, openapi, patching, routing, tables
 from sandbox.errors import (
     StatusError,
-    bad_request,
-    continue_expired,
     method_not_allowed,
     no_such_resource,
     not_implemented,
@@ -28,6 +27,7 @@ from sandbox.watching import Seen, Watch
 BODY_MAX = 3 * 1024 * 1024
 _WATCH_SECONDS = 1800.0
 _BOOKMARK_SECONDS = 10.0
+_TYPE_META = ("apiVersion", "kind")
 _NOT_DONE = ("exec", "attach", "portforward", "proxy", "eviction", "binding", "log")
 
 
@@ -125,6 +125,9 @@ class Api:
         fault = self.faults.check(verb, target.group, shown, target.namespace or "", target.name)
         call = _Call(self, request, target, kind, version)
         response: Response = getattr(call, verb)()
+        if call.speaks_yaml and response.stream is None:
+            text = yaml.safe_dump(response.body, allow_unicode=True)
+            response = replace(response, body=text.encode(), content_type="application/yaml")
         if fault is not None:
             raise DroppedConnectionError
         return response
@@ -143,7 +146,8 @@ class _Call:
         self._api, self._model, self._request, self._target = api, api.model, request, target
         self._kind, self._version, self._query = kind, version, request.query
         self._namespace = (target.namespace or "") if kind.namespaced else ""
-        self._form = routing.accepted_form(request)
+        form = routing.accepted_form(request)
+        self._form, self.speaks_yaml = form.view, form.media_type == "application/yaml"
 
     def _shown(self, item: Object) -> Object:
         return self._model.view(self._kind, self._version.name, item)
@@ -174,22 +178,8 @@ class _Call:
 
     def list(self) -> Response:
         """GET of a collection, in pages where `limit` asks for them."""
-        labels, fields = self._query.get("labelSelector", ""), self._query.get("fieldSelector", "")
-        limit, token = routing.number_of(self._query, "limit"), self._query.get("continue", "")
-        at_least = 0 if token else routing.revision_of(self._query) or 0
         namespace = self._target.namespace if self._kind.namespaced else None
-        listing = self._model.list_all(self._kind, namespace, labels, fields, at_least=at_least)
-        items, revision = listing.items, listing.revision
-        if token:
-            revision, last = _continued(token)
-            if revision < self._model.store.compacted:
-                raise continue_expired()
-            items = [item for item in items if _place(item) > last]
-        meta: Object = {"resourceVersion": str(revision)}
-        if limit and len(items) > limit:
-            meta["continue"] = _continue_token(revision, _place(items[limit - 1]))
-            meta["remainingItemCount"] = len(items) - limit
-            items = items[:limit]
+        items, meta = listing.listed(self._model, self._kind, namespace, self._query)
         shown = [self._shown(item) for item in items]
         if self._form == "Table":
             return Response(body=self._table(shown, meta))
@@ -197,28 +187,27 @@ class _Call:
             parts = [tables.partial(item) for item in shown]
             head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
             return Response(body={**head, "metadata": meta, "items": parts})
+        if not self._kind.custom:
+            # Go's typed lists leave out what the list itself says.
+            shown = [{key: part for key, part in item.items() if key not in _TYPE_META} for item in shown]
         head = {"kind": f"{self._kind.kind}List", "apiVersion": self._kind.api_version(self._version.name)}
         return Response(body={**head, "metadata": meta, "items": shown})
 
     def watch(self) -> Response:
         """GET with `watch=true`."""
         query = self._query
-        if query.get("sendInitialEvents"):
-            causes = [{"reason": "FieldValueForbidden", "field": "sendInitialEvents"}]
-            text = (
-                'ListOptions.meta.k8s.io "" is invalid: sendInitialEvents: Forbidden: sendInitialEvents is forbidden '
-                "for watch unless the WatchList feature gate is enabled"
-            )
-            raise StatusError(422, "Invalid", text, {"causes": causes})
+        listing.check_options(query)
         fields = query.get("fieldSelector", "")
         if self._target.name:
             fields = f"metadata.name={self._target.name}" + (f",{fields}" if fields else "")
         namespace = self._target.namespace if self._kind.namespaced else None
-        revision = routing.revision_of(query)
+        selectors = query.get("labelSelector", ""), fields
         try:
-            watch = Watch(self._model, self._kind, namespace, revision, query.get("labelSelector", ""), fields)
+            watch = Watch(
+                self._model, self._kind, namespace, routing.revision_of(query), *selectors, _initial_events(query)
+            )
         except StatusError as error:
-            if error.code != 410:
+            if error.code not in (410, 504):
                 raise
             # Like a real server: 200, and the refusal as the first event.
             return Response(stream=iter([{"type": "ERROR", "object": error.body()}]))
@@ -236,7 +225,7 @@ class _Call:
                     continue
                 for seen in batch:
                     yield self._line(seen)
-                if bookmarks and not batch and time.monotonic() >= due:
+                if bookmarks and (watch.owes_end_of_list or (not batch and time.monotonic() >= due)):
                     due = time.monotonic() + _BOOKMARK_SECONDS
                     yield self._line(watch.bookmark())
                 yield None
@@ -322,17 +311,7 @@ class _Call:
         return Response(body={**head, "metadata": meta, "items": [clone(self._shown(item)) for item in items]})
 
 
-def _place(item: Object) -> tuple[str, str]:
-    return item["metadata"].get("namespace", ""), item["metadata"]["name"]
-
-
-def _continue_token(revision: int, last: tuple[str, str]) -> str:
-    return base64.urlsafe_b64encode(json.dumps([revision, *last]).encode()).decode()
-
-
-def _continued(token: str) -> tuple[int, tuple[str, str]]:
-    try:
-        revision, namespace, name = json.loads(base64.urlsafe_b64decode(token))
-    except ValueError:
-        raise bad_request("continue key is not valid") from None
-    return int(revision), (namespace, name)
+def _initial_events(query: dict[str, str]) -> bool | None:
+    """`sendInitialEvents`, which makes a watch begin with a list; None if nothing is said."""
+    sent = query.get("sendInitialEvents")
+    return None if sent is None else sent in ("true", "1", "True")

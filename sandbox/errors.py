@@ -16,8 +16,10 @@ class StatusError(Exception):
         message: str,
         details: dict[str, Any] | None = None,
         retry_after_seconds: int | None = None,
+        metadata: dict[str, str] | None = None,
     ) -> None:
         self.code, self.reason, self.message, self.details = code, reason, message, details or {}
+        self.metadata = metadata or {}
         self.retry_after_seconds = retry_after_seconds
         super().__init__(message)
 
@@ -29,7 +31,7 @@ class StatusError(Exception):
         status: dict[str, Any] = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": dict(self.metadata),
             "status": "Failure",
             "message": self.message,
             "reason": self.reason,
@@ -149,13 +151,33 @@ def too_old(resource_version: int, oldest: int) -> StatusError:
     return StatusError(410, "Expired", f"too old resource version: {resource_version} ({oldest})")
 
 
-def continue_expired() -> StatusError:
-    """410 for a continue token."""
+def list_too_old() -> StatusError:
+    """410 for a list of the past."""
+    return StatusError(410, "Expired", "The resourceVersion for the provided list is too old.")
+
+
+def inconsistent_continue(token: str) -> StatusError:
+    """410 for a continue token; the one that comes with it goes on at the present."""
     text = (
         "The provided continue parameter is too old to display a consistent list result. You can start a new list "
-        "without the continue parameter."
+        "without the continue parameter, or use the continue token in this response to retrieve the remainder of the "
+        "results. Continuing with the provided token results in an inconsistent list - objects that were created, "
+        "modified, or deleted between the time the first chunk was returned and now may show up in the list."
     )
-    return StatusError(410, "Expired", text)
+    return StatusError(410, "Expired", text, metadata={"continue": token})
+
+
+def options_invalid(causes: list[Cause]) -> StatusError:
+    """422 for the options of a list or a watch."""
+    error = invalid("ListOptions", "meta.k8s.io", "", causes)
+    error.details = {"group": "meta.k8s.io", "kind": "ListOptions", "causes": error.details["causes"]}
+    return error
+
+
+def unsupported(field: str, value: Any, known: list[str]) -> Cause:
+    """A cause: the value is none of those that are known."""
+    listed = ", ".join(shown(item) for item in known)
+    return "FieldValueNotSupported", f"Unsupported value: {shown(value)}: supported values: {listed}", field
 
 
 def too_large(resource_version: int, current: int) -> StatusError:

@@ -86,6 +86,12 @@ class Kind(NamedTuple):
                 return version
         raise no_such_resource()
 
+    def unselectable(self, field: str) -> str:
+        """Why a field selector may not name this field."""
+        if self.custom or self.selectable:
+            return f"field label not supported: {field}"
+        return f'"{field}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+
     @property
     def storage_schema(self) -> Schema:
         """Schema of the stored version."""

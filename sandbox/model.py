@@ -118,7 +118,8 @@ class ClusterModel:
     def predicate(self, kind: Kind, labels: str, fields: str) -> Predicate:
         """What a request selects."""
         known = ("metadata.name", "metadata.namespace", *kind.selectable)
-        by_label, by_field = label_selector(labels), field_selector(core_fields(kind, fields), known.__contains__)
+        by_label = label_selector(labels)
+        by_field = field_selector(core_fields(kind, fields), known.__contains__, kind.unselectable)
         if by_label is everything:
             return by_field
         return lambda item: by_label(item) and by_field(item)

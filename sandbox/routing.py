@@ -124,15 +124,37 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
 
 
-def accepted_form(request: Request) -> str:
-    """`Table`, `PartialObjectMetadata`, `PartialObjectMetadataList` or "" for the object itself."""
-    for part in request.headers.get("accept", "").split(","):
-        found = re.search(r";\s*as=(\w+)", part)
-        if found and "json" in part and found[1] in ("Table", "PartialObjectMetadata", "PartialObjectMetadataList"):
-            return found[1]
-        if not found and part.strip().startswith(("application/json", "*/*")):
-            return ""
-    return ""
+class Form(NamedTuple):
+    """How a client wants an answer."""
+
+    #: `Table`, `PartialObjectMetadata`, `PartialObjectMetadataList`, or "" for the object itself.
+    view: str = ""
+    media_type: str = "application/json"
+
+
+_VIEWS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+_SPOKEN = ("application/json", "application/yaml")
+
+
+def accepted_form(request: Request) -> Form:
+    """The first form the client accepts that is spoken here.
+
+    Raises:
+        StatusError: 406, there is none.
+    """
+    accept = request.headers.get("accept", "") or "*/*"
+    for part in accept.split(","):
+        media_type, *parameters = (piece.strip() for piece in part.split(";"))
+        given = dict(piece.partition("=")[::2] for piece in parameters)
+        view = given.get("as", "")
+        if view and (view not in _VIEWS or given.get("g") != "meta.k8s.io" or given.get("v") not in ("v1", "v1beta1")):
+            continue
+        if media_type in ("*/*", "application/*"):
+            return Form(view)
+        if media_type in _SPOKEN:
+            return Form(view, media_type)
+    listed = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+    raise StatusError(406, "NotAcceptable", f"only the following media types are accepted: {listed}")
 
 
 def write_of(request: Request) -> Write:

@@ -8,12 +8,12 @@ from sandbox.errors import bad_request
 from sandbox.values import Object, dig
 
 Predicate = Callable[[Object], bool]
+_LabelTest = Callable[[dict[str, str]], bool]
 
-_TERM = re.compile(
-    r"\s*(?:(?P<absent>!)\s*(?P<missing>[^\s,=!()]+)"
-    r"|(?P<key>[^\s,=!()]+)\s*(?:(?P<op>==|=|!=)\s*(?P<value>[^\s,()]*)"
-    r"|\s(?P<set>in|notin)\s*\((?P<values>[^)]*)\))?)\s*(?:,|$)"
-)
+#: A piece of a label selector: a mark, or a run of anything else.
+_PIECE = re.compile(r"\s*(==|!=|[=!,()<>]|[^\s=!,()<>]+)")
+_MARKS = ("=", "==", "!=", "!", ",", "(", ")", "<", ">")
+_OPERATORS = ("in", "notin", "=", "==", "!=", "gt", "lt")
 
 
 def everything(_: Object) -> bool:
@@ -22,48 +22,117 @@ def everything(_: Object) -> bool:
 
 
 def label_selector(text: str) -> Predicate:
-    """A predicate from `a=b,c!=d,e in (f,g),!h`.
+    """A predicate from `a=b,c!=d,e in (f,g),!h,i>1`.
 
     Raises:
         StatusError: 400, the selector does not parse.
     """
     if not text.strip():
         return everything
-    tests: list[Callable[[dict[str, str]], bool]] = []
-    position = 0
-    while position < len(text):
-        found = _TERM.match(text, position)
-        if found is None or found.end() == position:
-            raise bad_request(f"unable to parse requirement: {text!r} is not a label selector")
-        tests.append(_label_test(found))
-        position = found.end()
+    tests = _Pieces(text).requirements()
     return lambda item: all(test(dig(item, "metadata", "labels", default={})) for test in tests)
 
 
-def _label_test(found: re.Match[str]) -> Callable[[dict[str, str]], bool]:
-    if found["absent"]:
-        missing = found["missing"]
-        return lambda labels: missing not in labels
-    key = found["key"]
-    if found["set"]:
-        values = {part.strip() for part in found["values"].split(",")}
-        if found["set"] == "in":
-            return lambda labels: labels.get(key) in values
-        return lambda labels: labels.get(key) not in values
-    if found["op"] in ("=", "=="):
-        value = found["value"]
+class _Pieces:
+    """A label selector cut into pieces, and read from the front."""
+
+    def __init__(self, text: str) -> None:
+        self._pieces = _PIECE.findall(text)
+        self._at = 0
+
+    def _next(self) -> str:
+        piece = self._peek()
+        self._at += 1
+        return piece
+
+    def _peek(self) -> str:
+        return str(self._pieces[self._at]) if self._at < len(self._pieces) else ""
+
+    def requirements(self) -> list[_LabelTest]:
+        """All of them, which an object must meet together."""
+        found = [self._requirement()]
+        while (mark := self._next()) == ",":
+            if self._peek() in _MARKS and self._peek() != "!":
+                raise bad_request(f"found '{self._peek()}', expected: identifier after ','")
+            found.append(self._requirement())
+        if mark:
+            raise bad_request(f"found '{mark}', expected: ',' or 'end of string'")
+        return found
+
+    def _requirement(self) -> _LabelTest:
+        absent = self._peek() == "!"
+        if absent:
+            self._next()
+        key = self._identifier()
+        if absent:
+            return lambda labels: key not in labels
+        if self._peek() in ("", ","):
+            return lambda labels: key in labels
+        operator = self._next()
+        if operator in ("in", "notin"):
+            values = self._values()
+            if operator == "in":
+                return lambda labels: labels.get(key) in values
+            return lambda labels: labels.get(key) not in values
+        if operator not in ("=", "==", "!=", "<", ">"):
+            raise _unparsed(f"found '{operator}', expected: {', '.join(_OPERATORS)}")
+        value = "" if self._peek() in ("", ",") else self._identifier()
+        return _compared(key, operator, value)
+
+    def _identifier(self) -> str:
+        piece = self._next()
+        if not piece or piece in _MARKS:
+            raise _unparsed(f"found '{piece}', expected: identifier")
+        return piece
+
+    def _values(self) -> set[str]:
+        opening = self._next()
+        if opening != "(":
+            raise _unparsed(f"found '{opening}' expected: '('")
+        values, last = set(), ""
+        while (piece := self._next()) != ")":
+            if piece == "," and last in ("", ","):
+                values.add("")
+            elif piece in _MARKS and piece != ",":
+                raise _unparsed(f"found '{piece}', expected: ',', or identifier")
+            elif not piece or (last not in ("", ",") and piece != ","):
+                raise _unparsed(f"found '{piece}', expected: ',' or ')'")
+            elif piece != ",":
+                values.add(piece)
+            last = piece
+        if last in ("", ","):
+            values.add("")
+        return values
+
+
+def _unparsed(text: str) -> Exception:
+    return bad_request(f"unable to parse requirement: {text}")
+
+
+def _compared(key: str, operator: str, value: str) -> _LabelTest:
+    if operator in ("=", "=="):
         return lambda labels: labels.get(key) == value
-    if found["op"] == "!=":
-        value = found["value"]
+    if operator == "!=":
         return lambda labels: labels.get(key) != value
-    return lambda labels: key in labels
+    if not re.fullmatch(r"-?\d+", value):
+        text = f"values[0][{key}]: Invalid value: \"{value}\": for 'Gt', 'Lt' operators, the value must be an integer"
+        raise _unparsed(text)
+    bound = int(value)
+
+    def holds(labels: dict[str, str]) -> bool:
+        found = labels.get(key, "")
+        if not re.fullmatch(r"-?\d+", found):
+            return False
+        return int(found) > bound if operator == ">" else int(found) < bound
+
+    return holds
 
 
-def field_selector(text: str, selectable: Callable[[str], bool]) -> Predicate:
-    """A predicate from `metadata.name=a,status.phase!=b`.
+def field_selector(text: str, selectable: Callable[[str], bool], refusal: Callable[[str], str]) -> Predicate:
+    """A predicate from `metadata.name=a,status.phase!=b`; `refusal` words why a field cannot be selected by.
 
     Raises:
-        StatusError: 400, a field that cannot be selected by.
+        StatusError: 400, it does not parse, or names such a field.
     """
     if not text.strip():
         return everything
@@ -71,9 +140,9 @@ def field_selector(text: str, selectable: Callable[[str], bool]) -> Predicate:
     for term in text.split(","):
         found = re.fullmatch(r"\s*([^=!\s]+)\s*(==|=|!=)\s*(.*?)\s*", term)
         if found is None:
-            raise bad_request(f"invalid selector: {text!r}; can't understand {term!r}")
+            raise bad_request(f"invalid selector: '{text}'; can't understand '{term}'")
         if not selectable(found[1]):
-            raise bad_request(f'field label not supported: "{found[1]}"')
+            raise bad_request(refusal(found[1]))
         tests.append((tuple(found[1].split(".")), found[2] != "!=", found[3]))
     return lambda item: all((_text(dig(item, *path)) == value) is wanted for path, wanted, value in tests)
 

@@ -54,9 +54,21 @@ class Store:
         return sorted(self._children.get(uid, ()))
 
     def items(self, key: GroupKind, namespace: str | None = None) -> list[Object]:
-        """All objects of a kind, by namespace and name."""
-        found = self._objects.get(key, {})
-        return [found[name] for name in sorted(found) if namespace is None or name[0] == namespace]
+        """All objects of a kind, by their paths."""
+        return _in_order(self._objects.get(key, {}), namespace)
+
+    def items_at(self, key: GroupKind, namespace: str | None, revision: int) -> list[Object]:
+        """All objects of a kind as they were at a revision that is not below `compacted`."""
+        with self.lock:
+            found = dict(self._objects.get(key, {}))
+            for change in reversed(self._log):
+                if change.revision <= revision:
+                    break
+                if change.key == key and change.before is None:
+                    found.pop(change.name, None)
+                elif change.key == key and change.before is not None:
+                    found[change.name] = change.before
+            return _in_order(found, namespace)
 
     def count(self, key: GroupKind) -> int:
         """How many objects of a kind there are."""
@@ -141,6 +153,16 @@ class Store:
                 meta = item["metadata"]
                 self._remember(key, (meta.get("namespace", ""), meta["name"]), item)
             self.revision = self.compacted = revision
+
+
+def path_of(name: Name) -> str:
+    """`namespace/name`, or the name alone: what lists are sorted by."""
+    return f"{name[0]}/{name[1]}" if name[0] else name[1]
+
+
+def _in_order(found: dict[Name, Object], namespace: str | None) -> list[Object]:
+    # The separator counts, as it does in etcd: "-" and "." come before "/".
+    return [found[name] for name in sorted(found, key=path_of) if namespace is None or name[0] == namespace]
 
 
 def owner_uids(item: Object) -> list[str]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from sandbox.errors import StatusError, too_old
+from sandbox.errors import StatusError, too_large, too_old
 from sandbox.kinds import Kind
 from sandbox.model import ClusterModel
 from sandbox.parts import storage_key
@@ -32,8 +32,11 @@ class Watch:
         revision: int | None,
         labels: str = "",
         fields: str = "",
+        initial: bool | None = None,
     ) -> None:
         """A watch from a revision on; None or 0 begins with what is there.
+
+        `initial` says whether to begin with what is there, whatever the revision, and with the bookmark that ends it.
 
         Raises:
             StatusError: 410, the revision is no longer in the log.
@@ -42,9 +45,14 @@ class Watch:
         self._kind, self._matches = kind, model.predicate(kind, labels, fields)
         store = model.store
         with store.lock:
+            if initial and (revision or 0) > store.revision:
+                raise too_large(revision or 0, store.revision)
             #: Revision up to which everything was seen.
-            self.revision = revision or store.revision
-            self._backlog = [] if revision else [Seen("ADDED", item) for item in self._present()]
+            self.revision = store.revision if initial or not revision else revision
+            begins = not revision if initial is None else initial
+            self._backlog = [Seen("ADDED", item) for item in self._present()] if begins else []
+            #: Whether the client waits for the bookmark that says the list is complete.
+            self.owes_end_of_list = bool(initial)
             self._position = store.position(min(self.revision, store.revision))
             self._floor = self.revision
 
@@ -77,9 +85,10 @@ class Watch:
         after = change.after is not None and self._matches(change.after)
         if after:
             return Seen("MODIFIED" if before else "ADDED", change.last)
-        if before:
-            # A selector that no longer matches shows the new revision with the old content.
-            return Seen("DELETED", change.last)
+        if before and change.before is not None:
+            # What the watcher knew of it, at the new revision: what it became is none of the watcher's business.
+            revision = {"resourceVersion": str(change.revision)}
+            return Seen("DELETED", {**change.before, "metadata": {**change.before["metadata"], **revision}})
         return None
 
     def stream(self, seconds: float, alive: Callable[[], bool]) -> Iterator[list[Seen]]:
@@ -98,7 +107,10 @@ class Watch:
             yield found
 
     def bookmark(self) -> Seen:
-        """A bookmark at the revision everything was seen up to."""
-        meta = {"resourceVersion": str(self.revision), "creationTimestamp": None}
+        """A bookmark at the revision everything was seen up to; the first after a list says that it is complete."""
+        meta: Object = {"resourceVersion": str(self.revision)}
+        if self.owes_end_of_list:
+            meta["annotations"] = {"k8s.io/initial-events-end": "true"}
+            self.owes_end_of_list = False
         item = {"kind": self._kind.kind, "apiVersion": self._kind.storage_api_version, "metadata": meta}
         return Seen("BOOKMARK", item)

@@ -199,12 +199,6 @@ def test_a_revision_from_the_future_is_504_for_a_list_and_silence_for_a_watch(
     assert call(server, "GET", f"{path}?watch=1&resourceVersion=99999999&timeoutSeconds=1") == (200, b"")
 
 
-def test_a_list_of_initial_events_is_refused_so_that_clients_fall_back(server: SandboxServer) -> None:
-    path = "/api/v1/pods?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
-    status, body = call(server, "GET", path)
-    assert (status, body["reason"]) == (422, "Invalid")
-
-
 def test_an_injected_error_is_answered_as_often_as_asked(faultless: SandboxServer, core: Any, space: str) -> None:
     control(faultless, "inject", status=429, verb="list", resource="configmaps", remaining=2, retry_after_seconds=7)
     for _ in range(2):
