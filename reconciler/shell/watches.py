@@ -18,6 +18,10 @@ from reconciler.shell.resources import WatchedResource
 
 logger = structlog.get_logger()
 
+#: A watch that ended without a word. The server may come back with the data of a backup: a watch from a version that
+#: it has not reached is answered 200 and then nothing, no bookmark either, so only a list tells.
+_CUT_OFF = frozenset({"WatchStalled", "Unreachable", "Timeout"})
+
 #: Called with (namespace, platform name) whenever something of that platform may have changed. Must not block.
 OnChange = Callable[[str, str], None]
 
@@ -45,7 +49,7 @@ class WatchObserver(Protocol):
         ...
 
     def watch_relisted(self, kind: str, reason: str) -> None:
-        """A kind was listed: `start`, `expired`, `bad_response`, `periodic`, `rewound`, `error`."""
+        """A kind was listed: `start`, `expired`, `interrupted`, `bad_response`, `periodic`, `rewound`, `error`."""
         ...
 
     def watch_thread_restarted(self, kind: str) -> None:
@@ -169,6 +173,8 @@ class Watcher:
     def _note(self, error: ClusterError) -> None:
         if error.reason == "WatchStalled":
             self._observer.watch_stalled(self.kind)
+        if error.reason in _CUT_OFF:
+            self._list_reason = self._list_reason or "interrupted"
         elif error.reason == "BadResponse" and self._version:
             # A line was lost, and with it a change.
             self._list_reason = "bad_response"

@@ -178,15 +178,35 @@ def test_a_junk_line_leads_to_a_new_list() -> None:
     assert it.observer.relisted[-1] == ("Deployment", "bad_response")
 
 
-def test_a_stalled_watch_is_counted_and_goes_on_from_the_last_version() -> None:
+def test_a_stalled_watch_is_counted_and_listed_over() -> None:
     it = Setup()
-    it.cluster.lists = [page(10)]
+    it.cluster.lists = [page(10), page(13, thing("a", 12))]
     stalled = ClusterError(ErrorCategory.TRANSIENT, "WatchStalled", "silent")
     it.cluster.watches = [failing(stalled, ("ADDED", thing("a", 12))), events()]
     assert it.step() > 0
     it.step()
     assert it.observer.stalled == ["Deployment"]
-    assert it.cluster.watched_from == ["10", "12"]
+    assert it.observer.relisted[-1] == ("Deployment", "interrupted")
+    assert it.cluster.watched_from == ["10", "13"]
+
+
+@pytest.mark.parametrize("reason", ["Unreachable", "WatchStalled", "Timeout"])
+def test_a_cluster_that_came_back_from_a_backup_is_noticed_though_its_watches_are_only_silent(reason: str) -> None:
+    it = Setup()
+    it.cluster.lists = [page(500, thing("a", 400)), page(100, thing("b", 90))]
+    it.cluster.watches = [failing(ClusterError(ErrorCategory.TRANSIENT, reason, "gone")), events()]
+    it.step()
+    it.step()
+    assert it.observer.relisted[-1] == ("Deployment", "rewound")
+    assert it.cluster.watched_from == ["500", "100"]
+
+
+def test_a_busy_server_that_refuses_a_watch_is_not_asked_for_a_list_besides() -> None:
+    it = Setup()
+    it.cluster.lists = [page(10)]
+    it.cluster.watches = [failing(ClusterError(ErrorCategory.TRANSIENT, "TooManyRequests", "busy")), events()]
+    it.step()
+    it.step()
     assert it.cluster.list_count == 1
 
 
@@ -384,6 +404,7 @@ def test_a_whole_watch_over_http_with_a_410_and_a_silence(server: Any, cluster: 
     server.replies(
         listing("10", thing("a", 4)),
         reply(chunks=lines(("ADDED", thing("b", 11))), hang=True),
+        listing("12", thing("b", 11)),
         reply(chunks=lines(("ERROR", gone))),
         listing("20", thing("b", 11)),
         reply(chunks=lines(("ADDED", thing("c", 21))), hang=True),
@@ -395,4 +416,4 @@ def test_a_whole_watch_over_http_with_a_410_and_a_silence(server: Any, cluster: 
     watches.stop()
     assert [found["metadata"]["name"] for found in cache.list_kind(DEPLOYMENT)] == ["b", "c"]
     assert observer.stalled == ["Deployment"]
-    assert observer.relisted == [("Deployment", "start"), ("Deployment", "expired")]
+    assert observer.relisted == [("Deployment", why) for why in ("start", "interrupted", "expired")]
