@@ -67,7 +67,8 @@ def test_every_field_is_described() -> None:
         for path, node in nodes(root_schema())
         if not node.get("description") and not path.endswith(("[]", "{}")) and path
     ]
-    assert root == []
+    # The API server allows no words on metadata.
+    assert root == ["metadata"]
 
 
 def test_every_text_and_list_is_bounded_so_that_rules_have_a_bounded_cost() -> None:

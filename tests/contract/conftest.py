@@ -14,6 +14,7 @@ from sandbox.kubeconfig import write_kubeconfig
 from sandbox.server import SandboxServer
 from sandbox.world import Settings
 from tests.contract.server import Connection, Server, install_definitions
+from tests.fixtures.controlplane import *  # noqa: F403  # fixtures are used by name
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
