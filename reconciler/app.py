@@ -139,7 +139,9 @@ class Operator:
             monotonic=clock.monotonic,
             observer=self.metrics,
             namespaces=list(settings.namespaces) or None,
-            times=WatchTimes(relist_seconds=settings.relist_seconds),
+            times=WatchTimes(
+                relist_seconds=settings.relist_seconds, rewind_grace_seconds=settings.rewind_grace_seconds
+            ),
             interrupt=self._cluster.interrupt_watches,
         )
         engine = engine_for(settings.database_url())

@@ -89,6 +89,8 @@ class Settings(BaseModel):
     watch_stall_seconds: float = Field(default=90.0, ge=5, le=120)
     #: All kinds are listed anew this often.
     relist_seconds: float = Field(default=1800.0, ge=60, le=86_400)
+    #: After the cluster came back from a backup, nothing is taken for deleted before this has passed.
+    rewind_grace_seconds: float = Field(default=60.0, ge=1, le=3600)
     #: After SIGTERM, work in progress may go on for so long.
     shutdown_seconds: float = Field(default=20.0, ge=1, le=300)
 

@@ -66,9 +66,15 @@ class SandboxCluster:
         return self._ask(_call("list", resource, namespace or ""), listed)
 
     def watch(
-        self, resource: Resource, resource_version: str, namespace: str | None = None, label_selector: str = ""
+        self,
+        resource: Resource,
+        resource_version: str,
+        namespace: str | None = None,
+        label_selector: str = "",
+        *,
+        seconds: float | None = None,
     ) -> Iterator[WatchEvent]:
-        """Changes since the resourceVersion; ends when nothing more is there, or after `follow_seconds`.
+        """Changes since the resourceVersion; ends when nothing more is there, or after `follow_seconds` or `seconds`.
 
         Raises:
             ResourceExpiredError: list again.
@@ -82,7 +88,7 @@ class SandboxCluster:
             call, lambda kind, version: (Watch(self._model, kind, namespace, revision, label_selector), kind, version)
         )
         try:
-            yield from self._events(watch, kind, version)
+            yield from self._events(watch, kind, version, seconds)
         except StatusError as error:
             raise _classified(error, call) from None
         mark = watch.bookmark()
@@ -159,14 +165,15 @@ class SandboxCluster:
         copied: KubernetesObject = clone(self._model.view(kind, version.name, item))
         return copied
 
-    def _events(self, watch: Watch, kind: Kind, version: Version) -> Iterator[WatchEvent]:
+    def _events(self, watch: Watch, kind: Kind, version: Version, seconds: float | None) -> Iterator[WatchEvent]:
         def event(seen: Seen) -> WatchEvent:
             return WatchEvent(seen.type, self._shown(kind, version, seen.item))
 
-        if not self._follow_seconds:
+        longest = self._follow_seconds if seconds is None else min(seconds, self._follow_seconds)
+        if not longest:
             yield from map(event, watch.poll())
             return
-        for batch in watch.stream(self._follow_seconds, lambda: True):
+        for batch in watch.stream(longest, lambda: True):
             yield from map(event, batch)
 
     def _ask(self, call: Call, answer: Callable[[Kind, Version], _Answer]) -> _Answer:

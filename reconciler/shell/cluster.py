@@ -65,9 +65,15 @@ class Cluster(Protocol):
         ...
 
     def watch(
-        self, resource: Resource, resource_version: str, namespace: str | None = None, label_selector: str = ""
+        self,
+        resource: Resource,
+        resource_version: str,
+        namespace: str | None = None,
+        label_selector: str = "",
+        *,
+        seconds: float | None = None,
     ) -> Iterator[WatchEvent]:
-        """Changes since the resourceVersion; ends when the server closes the stream.
+        """Changes since the resourceVersion; ends when the server closes the stream, which is asked to by `seconds`.
 
         Raises:
             ResourceExpiredError: list again.

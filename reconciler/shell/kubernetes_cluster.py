@@ -4,6 +4,7 @@ Bodies are sent as UTF-8 bytes (the stock client's escapes of characters outside
 YAML parser), names are checked before they reach a URL, answers are checked before they count as facts.
 """
 
+import math
 import random
 from collections.abc import Callable, Iterator
 
@@ -98,9 +99,15 @@ class KubernetesCluster(Cluster):
         return self._list_pages(resource, namespace, label_selector, 0)
 
     def watch(
-        self, resource: Resource, resource_version: str, namespace: str | None = None, label_selector: str = ""
+        self,
+        resource: Resource,
+        resource_version: str,
+        namespace: str | None = None,
+        label_selector: str = "",
+        *,
+        seconds: float | None = None,
     ) -> Iterator[WatchEvent]:
-        """Changes since the resourceVersion; ends when the server closes the stream.
+        """Changes since the resourceVersion; ends when the server closes the stream, which is asked to by `seconds`.
 
         Raises:
             ResourceExpiredError: list again.
@@ -110,7 +117,8 @@ class KubernetesCluster(Cluster):
         call = _call("watch", resource, namespace or "", "")
         if not resource_version:
             raise bad_response(call, "no resourceVersion to watch from: list first")
-        server_seconds = max(1, int(self._watch_seconds * (1 - self._jitter() / 4)))
+        usual = self._watch_seconds * (1 - self._jitter() / 4)
+        server_seconds = max(1, int(usual if seconds is None else min(usual, math.ceil(seconds))))
         query = {
             "watch": "1",
             "allowWatchBookmarks": "true",

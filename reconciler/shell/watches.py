@@ -104,7 +104,7 @@ class Watcher:
         Never raises: whatever happens is a reason to look again, later.
         """
         try:
-            if self._list_reason or self._monotonic() - self._listed_at > self._times.relist_seconds:
+            if self._list_reason or self._list_due_seconds() < 0:
                 self._list(self._list_reason or "periodic", stop)
             self._follow(stop)
         except ResourceExpiredError:
@@ -146,7 +146,9 @@ class Watcher:
 
     def _follow(self, stop: threading.Event) -> None:
         resource, selector = self._watched.resource, self._watched.label_selector
-        for event in self._cluster.watch(resource, self._version, self._namespace, selector):
+        # No longer than until the next list, or a quiet kind would be listed late.
+        due = max(0.0, self._list_due_seconds())
+        for event in self._cluster.watch(resource, self._version, self._namespace, selector, seconds=due):
             if stop.is_set():
                 return
             platform = self._cache.apply_event(event)
@@ -156,6 +158,9 @@ class Watcher:
             if platform is not None:
                 self._notify(platform)
         self._alive()
+
+    def _list_due_seconds(self) -> float:
+        return self._listed_at + self._times.relist_seconds - self._monotonic()
 
     def _notify(self, platform: PlatformKey) -> None:
         namespace, name = platform

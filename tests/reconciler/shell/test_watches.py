@@ -49,6 +49,7 @@ class ScriptedCluster:
         self.lists: list[ListPage | Exception] = []
         self.watches: list[Callable[[], Iterator[WatchEvent]]] = []
         self.watched_from: list[str] = []
+        self.watched_seconds: list[float | None] = []
         self.list_count = 0
         self.closed = threading.Event()
 
@@ -60,9 +61,16 @@ class ScriptedCluster:
         return entry
 
     def watch(
-        self, resource: Resource, resource_version: str, namespace: str | None = None, label_selector: str = ""
+        self,
+        resource: Resource,
+        resource_version: str,
+        namespace: str | None = None,
+        label_selector: str = "",
+        *,
+        seconds: float | None = None,
     ) -> Iterator[WatchEvent]:
         self.watched_from.append(resource_version)
+        self.watched_seconds.append(seconds)
         if self.watches:
             yield from self.watches.pop(0)()
         else:
@@ -293,6 +301,7 @@ def test_versions_that_went_back_drop_nothing_until_the_grace_is_over() -> None:
     it.step()
     assert it.observer.relisted[-1] == ("Deployment", "rewound")
     assert it.cache.get(DEPLOYMENT, "obs", "a") is not None
+    assert it.cluster.watched_seconds == [1000, 60]
     it.now += 30
     it.step()
     assert it.cluster.list_count == 2
