@@ -68,7 +68,7 @@ def test_every_field_is_described() -> None:
         if not node.get("description") and not path.endswith(("[]", "{}")) and path
     ]
     # The API server allows no words on metadata.
-    assert root == ["metadata"]
+    assert root == [".metadata"]
 
 
 def test_every_text_and_list_is_bounded_so_that_rules_have_a_bounded_cost() -> None:
