@@ -11,12 +11,13 @@ goes through the fault proxy under the ServiceAccount's own token.
 """
 
 import base64
+import copy
 import json
 import shutil
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,7 +29,7 @@ from audit.replay import replay
 from audit.verification import verify_stream
 from eventstore.codec import decode
 from eventstore.envelope import RecordedEvent
-from eventstore.events import Event
+from eventstore.events import Event, PhaseChanged
 from eventstore.log import EventLog
 from eventstore.opening import open_log
 from eventstore.vocabulary import INSTALL_ORDER
@@ -60,6 +61,8 @@ MOUNT = "/etc/stackledger/database"
 #: The cheapest platform, and one with all five components.
 SMALL: dict[str, Any] = {"components": {"prometheus": {}}}
 ALL_FIVE: dict[str, Any] = {"components": {name.value: {} for name in INSTALL_ORDER}}
+#: Something to upgrade: the version of Grafana.
+PAIR: dict[str, Any] = {"components": {"prometheus": {}, "grafana": {"version": "13.2.0"}}}
 WRITES = ("create", "update", "patch", "delete", "deletecollection")
 
 
@@ -72,7 +75,8 @@ class ClusterStage:
         databases: where a ledger comes from.
         namespaces: how many namespaces the operators look after; 0: all of them, as deploy/base has it. Then nobody
             else may operate on the same control plane.
-        service_account: whose token the operators use, `namespace/name`.
+        rules: what the operators may do, by a ServiceAccount of the stage's own (`set_rules` changes it); None: by the
+            one of deploy/base.
         through_proxy: whether calls take the way that can be counted and broken.
     """
 
@@ -83,14 +87,14 @@ class ClusterStage:
         databases: Databases,
         *,
         namespaces: int = 1,
-        service_account: str = f"{SYSTEM_NAMESPACE}/{SERVICE_ACCOUNT}",
+        rules: Sequence[Mapping[str, Any]] | None = None,
         through_proxy: bool = True,
     ) -> None:
         self.plane, self.directory = plane, directory
         self.watched_namespaces = tuple(new_namespace() for _ in range(namespaces))
         #: The namespace that is meant where none is named.
         self.namespace = self.watched_namespaces[0] if namespaces else new_namespace()
-        self._account, self._through_proxy = service_account, through_proxy
+        self._rules, self._through_proxy = rules, through_proxy
         self.database = databases.create()
         self.operators: list[OperatorProcess] = []
         #: Found in no log, ledger, status or Event at the end; add what a test makes up.
@@ -114,9 +118,35 @@ class ClusterStage:
         #: The admin's direct way to every kind the operator knows; faster than kubectl.
         self.cluster = KubernetesCluster(transport)
         for namespace in {self.namespace, *self.watched_namespaces}:
-            self.kubectl.ok("create", "namespace", namespace)
+            self.make_namespace(namespace)
+        if self._rules is not None:
+            self.set_rules(self._rules)
         self._write_mounts()
         return self
+
+    def make_namespace(self, name: str) -> None:
+        """A namespace that admits no pod that is not locked down."""
+        labels = {"pod-security.kubernetes.io/enforce": "restricted", "stackledger-test": "true"}
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+        self.kubectl.ok("create", "-f", "-", stdin=json.dumps(body))
+
+    def set_rules(self, rules: Sequence[Mapping[str, Any]]) -> None:
+        """Give the stage's own ServiceAccount these cluster-wide rules instead of what it had."""
+        name = f"test-{self.namespace}"
+        subject = {"kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": self.namespace}
+        group = "rbac.authorization.k8s.io"
+        bodies = [
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": SERVICE_ACCOUNT}},
+            {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": list(rules)},
+            {
+                "apiVersion": f"{group}/v1",
+                "kind": "ClusterRoleBinding",
+                "metadata": {"name": name},
+                "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
+                "subjects": [subject],
+            },
+        ]
+        self.kubectl.ok("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(bodies))
 
     def close(self) -> None:
         """End the operators and drop the ledger; namespaces go in the background."""
@@ -125,6 +155,9 @@ class ClusterStage:
         for namespace in {self.namespace, *self.watched_namespaces}:
             self._release_finalizers(namespace)
             self.kubectl.run("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
+        if self._rules is not None:
+            name = f"test-{self.namespace}"
+            self.kubectl.run("delete", f"clusterrole/{name}", f"clusterrolebinding/{name}", "--wait=false")
         for close in self._close:
             close()
         if self._log is not None:
@@ -167,8 +200,8 @@ class ClusterStage:
 
     def write_token(self, seconds: int = 3600) -> str:
         """A fresh token of the ServiceAccount in the token file, as the kubelet keeps it; the token."""
-        namespace, name = self._account.split("/")
-        token = self.kubectl.ok("create", "token", name, "-n", namespace, f"--duration={seconds}s").strip()
+        namespace = SYSTEM_NAMESPACE if self._rules is None else self.namespace
+        token = self.kubectl.ok("create", "token", SERVICE_ACCOUNT, "-n", namespace, f"--duration={seconds}s").strip()
         self.secret_values.add(token)
         beside = self.token_file.with_name("token.new")
         beside.write_text(token)
@@ -226,6 +259,10 @@ class ClusterStage:
         stored = self.log.load_state(uid)
         assert stored is not None, f"nothing is stored for {uid}"
         return msgspec.json.decode(stored.record.state, type=PlatformState)
+
+    def phases(self, uid: str) -> list[str]:
+        """Every phase that was entered, in order; a minor update enters Ready again."""
+        return [str(event.to_phase) for event in self.events(PhaseChanged, uid)]
 
     def is_closed(self, uid: str) -> bool:
         """Whether the stream of a deleted platform has ended."""
@@ -439,6 +476,13 @@ class ClusterStage:
             assert report.faults == (), report.faults
             divergence = replay(self.log.read_stream(stream_id)).divergence
             assert divergence is None, divergence
+
+
+def edited(spec: Mapping[str, Any], component: str, **fields: Any) -> dict[str, Any]:
+    """The spec with these fields of a component, which is added if need be."""
+    changed = copy.deepcopy(dict(spec))
+    changed["components"].setdefault(component, {}).update(fields)
+    return changed
 
 
 def _with_namespace(kubeconfig: str, namespace: str) -> str:
