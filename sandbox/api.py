@@ -13,6 +13,7 @@ from sandbox.errors import (
     StatusError,
     method_not_allowed,
     no_such_resource,
+    not_acceptable,
     not_implemented,
 )
 from sandbox.errors import unauthorized as not_authorized
@@ -146,7 +147,9 @@ class _Call:
         self._api, self._model, self._request, self._target = api, api.model, request, target
         self._kind, self._version, self._query = kind, version, request.query
         self._namespace = (target.namespace or "") if kind.namespaced else ""
-        form = routing.accepted_form(request)
+        #: Whether a watch of tables has named its columns: it does so once.
+        self._headless = False
+        form = routing.accepted_form(request, kind)
         self._form, self.speaks_yaml = form.view, form.media_type == "application/yaml"
 
     def _shown(self, item: Object) -> Object:
@@ -161,11 +164,24 @@ class _Call:
         if self._form == "Table":
             meta = {"resourceVersion": shown["metadata"].get("resourceVersion", "")}
             return self._table([shown], meta)
-        return tables.partial(shown) if self._form.startswith("Partial") else shown
+        self._check_partial("PartialObjectMetadata")
+        return tables.partial(shown) if self._form else shown
+
+    def _check_partial(self, offered: str) -> None:
+        if not self._form.startswith("Partial") or self._form == offered:
+            return
+        many = offered.endswith("List")
+        if self._kind.custom and not many:
+            raise StatusError(500, "", "content is not a list")
+        group = self._kind.group.partition(".")[0] or "core"
+        typed = "unstructured.Unstructured" if self._kind.custom else f"{group}.{self._kind.kind}"
+        found = f"a list (*{typed}List)" if many else f"not a list (*{typed})"
+        raise not_acceptable(f"you requested {self._form}, but the requested object is {found}")
 
     def _table(self, items: list[Object], meta: Object) -> Object:
         include = self._query.get("includeObject", "Metadata")
-        return tables.table(self._kind, self._version, items, self._model.now(), include, meta)
+        made = tables.table(self._kind, self._version, items, self._model.now(), include, meta)
+        return {**made, "columnDefinitions": None} if self._headless else made
 
     def get(self) -> Response:
         """GET of one object."""
@@ -183,13 +199,16 @@ class _Call:
         shown = [self._shown(item) for item in items]
         if self._form == "Table":
             return Response(body=self._table(shown, meta))
-        if self._form.startswith("Partial"):
+        self._check_partial("PartialObjectMetadataList")
+        if self._form:
             parts = [tables.partial(item) for item in shown]
             head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
             return Response(body={**head, "metadata": meta, "items": parts})
         if not self._kind.custom:
             # Go's typed lists leave out what the list itself says.
             shown = [{key: part for key, part in item.items() if key not in _TYPE_META} for item in shown]
+        else:
+            meta = {"continue": "", **meta}
         head = {"kind": f"{self._kind.kind}List", "apiVersion": self._kind.api_version(self._version.name)}
         return Response(body={**head, "metadata": meta, "items": shown})
 
@@ -197,15 +216,11 @@ class _Call:
         """GET with `watch=true`."""
         query = self._query
         listing.check_options(query)
-        fields = query.get("fieldSelector", "")
-        if self._target.name:
-            fields = f"metadata.name={self._target.name}" + (f",{fields}" if fields else "")
         namespace = self._target.namespace if self._kind.namespaced else None
-        selectors = query.get("labelSelector", ""), fields
+        selectors = query.get("labelSelector", ""), query.get("fieldSelector", "")
+        revision, initial = routing.revision_of(query, watching=True), _initial_events(query)
         try:
-            watch = Watch(
-                self._model, self._kind, namespace, routing.revision_of(query), *selectors, _initial_events(query)
-            )
+            watch = Watch(self._model, self._kind, namespace, revision, *selectors, initial)
         except StatusError as error:
             if error.code not in (410, 504):
                 raise
@@ -225,6 +240,7 @@ class _Call:
                     continue
                 for seen in batch:
                     yield self._line(seen)
+                    self._headless = True
                 if bookmarks and (watch.owes_end_of_list or (not batch and time.monotonic() >= due)):
                     due = time.monotonic() + _BOOKMARK_SECONDS
                     yield self._line(watch.bookmark())

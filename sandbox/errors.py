@@ -34,7 +34,7 @@ class StatusError(Exception):
             "metadata": dict(self.metadata),
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
+            **({"reason": self.reason} if self.reason else {}),
             "code": self.code,
         }
         if details:
@@ -192,6 +192,11 @@ def method_not_allowed() -> StatusError:
     """405."""
     text = "the server does not allow this method on the requested resource"
     return StatusError(405, "MethodNotAllowed", text)
+
+
+def not_acceptable(text: str) -> StatusError:
+    """406: the answer cannot be had in the form asked for."""
+    return StatusError(406, "NotAcceptable", text)
 
 
 def not_implemented(what: str) -> StatusError:

@@ -93,7 +93,7 @@ def _list_causes(query: Query) -> list[Cause]:
         if query.get("continue"):
             causes.append(forbidden_field(field, f"{field} is forbidden when continue is provided"))
         if match not in _MATCHES:
-            causes.append(unsupported(field, match, ["", *_MATCHES]))
+            causes.append(unsupported(field, match, [*_MATCHES, ""]))
         if match == "Exact" and revision == "0":
             causes.append(forbidden_field(field, f'{field} "exact" is forbidden for resourceVersion "0"'))
     if "sendInitialEvents" in query:

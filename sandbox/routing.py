@@ -8,7 +8,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import yaml
 
 from sandbox import protobuf
-from sandbox.errors import StatusError, bad_request, no_such_resource
+from sandbox.errors import StatusError, bad_request, no_such_resource, not_acceptable
+from sandbox.kinds import Kind
 from sandbox.model import APPLY, Write
 
 _SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}")
@@ -74,9 +75,10 @@ def target_of(path: str) -> Target:
 def verb_of(method: str, target: Target, query: dict[str, str]) -> str:
     """`get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`."""
     if method == "GET":
-        if query.get("watch") in ("1", "true", "True"):
-            return "watch"
-        return "get" if target.name else "list"
+        if target.name:
+            # One object is watched as a collection with a field selector; asked for by its path it is read.
+            return "get"
+        return "watch" if query.get("watch") in ("1", "true", "True") else "list"
     if method == "DELETE":
         return "delete" if target.name else "deletecollection"
     return {"POST": "create", "PUT": "update", "PATCH": "patch"}[method]
@@ -136,7 +138,7 @@ _VIEWS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 _SPOKEN = ("application/json", "application/yaml")
 
 
-def accepted_form(request: Request) -> Form:
+def accepted_form(request: Request, kind: Kind) -> Form:
     """The first form the client accepts that is spoken here.
 
     Raises:
@@ -154,7 +156,10 @@ def accepted_form(request: Request) -> Form:
         if media_type in _SPOKEN:
             return Form(view, media_type)
     listed = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
-    raise StatusError(406, "NotAcceptable", f"only the following media types are accepted: {listed}")
+    if kind.custom:
+        raise not_acceptable(f"only the following media types are accepted: {listed}")
+    streams = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
+    raise not_acceptable(f"406: Not Acceptable\n\nAvailable representations: {listed}, {streams}")
 
 
 def write_of(request: Request) -> Write:
@@ -200,17 +205,16 @@ def number_of(query: dict[str, str], name: str) -> int:
     return int(text or 0)
 
 
-def revision_of(query: dict[str, str]) -> int | None:
+def revision_of(query: dict[str, str], *, watching: bool = False) -> int | None:
     """`resourceVersion` as a number; None if it is not given.
 
     Raises:
-        StatusError: 400, not a number.
+        StatusError: 400 (500 for a watch), not a number.
     """
     text = query.get("resourceVersion", "")
     if text == "":
         return None
-    if not text.isdigit():
-        raise bad_request(
-            f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
-        )
-    return int(text)
+    if text.isdigit():
+        return int(text)
+    wrong = f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
+    raise StatusError(500, "", wrong) if watching else bad_request(f"invalid resource version: {wrong}")

@@ -50,6 +50,8 @@ class _Pieces:
 
     def requirements(self) -> list[_LabelTest]:
         """All of them, which an object must meet together."""
+        if self._peek() in _MARKS and self._peek() != "!":
+            raise bad_request(f"found '{self._peek()}', expected: !, identifier, or 'end of string'")
         found = [self._requirement()]
         while (mark := self._next()) == ",":
             if self._peek() in _MARKS and self._peek() != "!":

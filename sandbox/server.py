@@ -155,13 +155,13 @@ class _Connection(BaseHTTPRequestHandler):
             if line is None:
                 self.wfile.flush()
                 if self._client_left():
-                    break
+                    self.close_connection = True
+                    return
                 continue
             data = _encoded(line) + b"\n"
             self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
         self.wfile.write(b"0\r\n\r\n")
         self.wfile.flush()
-        self.close_connection = True
 
     def _client_left(self) -> bool:
         """Whether the client closed its side; a watch of a quiet kind would not notice otherwise."""
