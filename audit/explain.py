@@ -118,6 +118,7 @@ _STORY = (
     e.DriftDetected,
     e.FinalizerStripped,
     e.LedgerReset,
+    e.ClusterRewound,
 )
 
 

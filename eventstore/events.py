@@ -146,6 +146,16 @@ class FinalizerStripped(Observation, frozen=True):
     """Our finalizer is gone though we did not release it."""
 
 
+class ClusterRewound(Observation, frozen=True):
+    """The cluster came back from a backup: a fresh read shows an older resource than the one that was recorded.
+
+    What is there counts from here on; what was seen and asked for since the backup did not happen there.
+    """
+
+    recorded_generation: int
+    generation: int
+
+
 class PlatformGone(Observation, frozen=True):
     """The resource no longer exists."""
 

@@ -94,6 +94,17 @@ def evolve_finalizer_stripped(_: PlatformState, __: e.FinalizerStripped, ___: da
     return {"finalizer": False}
 
 
+def evolve_cluster_rewound(state: PlatformState, event: e.ClusterRewound, _: datetime) -> Changes:
+    # Neither the judgement of later generations nor a later deletion is about what is there now.
+    return {
+        "judged_generation": min(state.judged_generation, event.generation - 1),
+        "deletion_requested_at": None,
+        "objects": {
+            key: replace(child, deleting=False) if child.deleting else child for key, child in state.objects.items()
+        },
+    }
+
+
 def evolve_platform_gone(_: PlatformState, __: e.PlatformGone, ___: datetime) -> Changes:
     return {"closed": True}
 
@@ -439,6 +450,7 @@ _EVOLVERS: dict[type[e.Event], Callable[[PlatformState, Any, datetime], Changes]
     e.DeletionRequested: evolve_deletion_requested,
     e.RetryRequested: evolve_retry_requested,
     e.FinalizerStripped: evolve_finalizer_stripped,
+    e.ClusterRewound: evolve_cluster_rewound,
     e.PlatformGone: evolve_platform_gone,
     e.DependencyObserved: evolve_dependency_observed,
     e.ComponentObserved: evolve_component_observed,

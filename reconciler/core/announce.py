@@ -154,6 +154,12 @@ _ANNOUNCERS: dict[type[e.Event], Callable[[Any], Announcement | None]] = {
         f"left behind: {', '.join(map(str, event.orphaned))}" if event.orphaned else _DELETED,
         "Delete",
     ),
+    e.ClusterRewound: lambda event: Announcement(
+        "Warning",
+        "ClusterRewound",
+        f"the cluster was restored from a backup: the resource went back from generation {event.recorded_generation} "
+        f"to {event.generation}, which counts from now on",
+    ),
     e.LedgerReset: lambda _: Announcement(
         "Warning", "LedgerReset", "the platform ran before this log began: it is re-adopted, nothing is torn down"
     ),

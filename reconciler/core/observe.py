@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from eventstore.events import (
     ChildFound,
     ChildGone,
+    ClusterRewound,
     ComponentObserved,
     DeletionRequested,
     DependencyObserved,
@@ -50,6 +51,8 @@ class PlatformSighting(msgspec.Struct, frozen=True, kw_only=True):
     has_finalizer: bool = False
     retry_token: str = ""
     unknown_fields: tuple[str, ...] = ()
+    #: It was read from the API server itself, so that no watch that lags behind explains an older generation.
+    fresh: bool = False
     #: What a lost log left behind in `.status.ledger`; evidence only, nothing is decided on it.
     ledger_sequence: int = 0
     ledger_head: str = ""
@@ -84,7 +87,7 @@ def observe(state: PlatformState, sighting: Sighting) -> tuple[Observation, ...]
     platform = sighting.platform
     if platform is None:
         return () if state.closed or state.version == 0 else (PlatformGone(),)
-    if _is_behind(state, platform) and platform.deletion_requested_at is None:
+    if is_behind(state, platform) and not platform.fresh and platform.deletion_requested_at is None:
         return ()  # a cache that lags behind what was already seen
     if state.closed and platform.deletion_requested_at is not None:
         return ()  # our part is done: others still hold it with finalizers of their own
@@ -97,7 +100,7 @@ def observe(state: PlatformState, sighting: Sighting) -> tuple[Observation, ...]
     )
 
 
-def _is_behind(state: PlatformState, seen: PlatformSighting) -> bool:
+def is_behind(state: PlatformState, seen: PlatformSighting) -> bool:
     """Older than what is recorded: a lagging cache, or a cluster restored from a backup.
 
     A deletion counts all the same: it cannot be taken back, and the finalizer must not hold the resource for ever.
@@ -114,9 +117,12 @@ def _observe_platform(state: PlatformState, seen: PlatformSighting) -> Iterator[
     if state.version == 0 and seen.has_finalizer:
         yield LedgerReset(lost_sequence=seen.ledger_sequence, lost_head=seen.ledger_head)
     before = state.observed
+    rewound = seen.fresh and is_behind(state, seen)
+    if before is not None and rewound:
+        yield ClusterRewound(recorded_generation=before.generation, generation=seen.generation)
     # One that was taken for gone and is there again (a cluster restored from a backup) is taken up again.
     changed = before is None or before.generation != seen.generation or before.digest != seen.digest
-    if (changed or state.closed) and not _is_behind(state, seen):
+    if (changed or state.closed) and (rewound or not is_behind(state, seen)):
         yield PlatformObserved(
             namespace=seen.namespace,
             name=seen.name,
@@ -131,7 +137,7 @@ def _observe_platform(state: PlatformState, seen: PlatformSighting) -> Iterator[
         )
     if seen.retry_token and seen.retry_token != state.retry_token:
         yield RetryRequested(token=seen.retry_token)
-    if seen.deletion_requested_at is not None and state.deletion_requested_at is None:
+    if seen.deletion_requested_at is not None and (rewound or state.deletion_requested_at is None):
         yield DeletionRequested(requested_at=seen.deletion_requested_at)
     if state.finalizer and not seen.has_finalizer:
         yield FinalizerStripped()

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from api.naming import inline_secret_name
 from api.parsing import parse_spec
@@ -27,7 +28,7 @@ from eventstore.vocabulary import (
 from projections.platform import WORKLOAD_KINDS
 from projections.state import ObjectState, PlatformState, SpecState
 from reconciler.core.desired import accepted_references, desired_manifests, desired_objects, references_of
-from reconciler.core.observe import ObjectSighting, PlatformSighting, Sighting, named_paths
+from reconciler.core.observe import ObjectSighting, PlatformSighting, Sighting, is_behind, named_paths
 from reconciler.core.ownership import last_spec_manager, owned_digest, owners_of_changes
 from reconciler.core.preflight import QUOTA_EXCEEDED
 from reconciler.shell.cache import ObjectCache
@@ -84,6 +85,8 @@ class Sight:
         if platform is None:
             return Sighting(platform=None, policy=self._policy, operator_version=self._operator_version)
         seen = self._platform(platform)
+        if is_behind(state, seen):
+            seen = self._look_again(seen)
         self._check_secrets(state)
         return Sighting(
             platform=seen,
@@ -120,6 +123,13 @@ class Sight:
             self._cache.remember(SECRET, found)
         elif child.uid:
             self._cache.forget(SECRET, namespace, child.ref.name, child.uid)
+
+    def _look_again(self, seen: PlatformSighting) -> PlatformSighting:
+        """The resource itself: only that tells a watch that lags behind from a cluster that was restored."""
+        found = self._cluster.get(PLATFORM, seen.namespace, seen.name)
+        if found is None or found["metadata"]["uid"] != seen.uid:
+            return seen
+        return replace(self._platform(found), fresh=True)
 
     # -- the resource ----------------------------------------------------------------------------------------------
 

@@ -58,6 +58,37 @@ def test_a_sight_older_than_the_recorded_generation_is_ignored(story: Story) -> 
     assert observe(story.state, sighted(story, generation=1)) == ()
 
 
+def test_an_older_generation_that_was_read_afresh_is_a_cluster_that_came_back_from_a_backup(story: Story) -> None:
+    story.edit({"components": {"prometheus": {"enabled": True, "retention": "3d"}}})
+    assert story.state.accepted is not None
+    assert story.state.accepted.generation == 2
+    sight = sighted(story, generation=1, fresh=True)
+    seen = observe(story.state, sight)
+    assert [type(event) for event in seen] == [e.ClusterRewound, e.PlatformObserved]
+    story.see(*seen)
+    assert story.state.accepted.generation == 1, "what is there is judged anew"
+    assert observe(story.state, sight) == ()
+
+
+def test_a_deletion_that_the_backup_does_not_know_is_not_carried_on(story: Story) -> None:
+    story.generation += 1
+    story.see(*observe(story.state, sighted(story, deletion_requested_at=AT)))
+    story.carry_out()
+    assert any(child.deleting for child in story.state.objects.values())
+    seen = observe(story.state, sighted(story, generation=1, fresh=True, has_finalizer=True))
+    story.see(*seen)
+    assert story.state.deletion_requested_at is None
+    assert not any(child.deleting or child.request for child in story.state.objects.values())
+    assert not any(isinstance(event, e.DeleteRequested) for event in story.last)
+
+
+def test_a_deletion_that_the_backup_knows_too_goes_on(story: Story) -> None:
+    story.edit({"components": {"loki": {}}})
+    story.see(*observe(story.state, sighted(story, deletion_requested_at=AT)))
+    story.see(*observe(story.state, sighted(story, generation=1, fresh=True, deletion_requested_at=AT)))
+    assert story.state.deletion_requested_at is not None
+
+
 def test_a_deletion_counts_even_in_a_sight_older_than_the_recorded_generation(story: Story) -> None:
     story.edit({"components": {"loki": {}}})
     seen = observe(story.state, sighted(story, generation=1, deletion_requested_at=AT))

@@ -20,7 +20,7 @@ from projections.state import PlatformState
 from reconciler.shell import loop
 from reconciler.shell.cache import ObjectCache
 from reconciler.shell.clock import SystemClock
-from reconciler.shell.cluster import ClusterError
+from reconciler.shell.cluster import ClusterError, ListPage
 from reconciler.shell.dependencies import Dependencies
 from reconciler.shell.executor import Executor
 from reconciler.shell.loop import Reconciler
@@ -217,3 +217,27 @@ def test_a_platform_for_which_nothing_follows_from_its_deadline_is_not_looked_at
 def _long_after(state: PlatformState) -> datetime:
     assert state.updated_at is not None
     return state.updated_at + timedelta(hours=1)
+
+
+def test_a_watch_that_lags_behind_the_log_is_told_from_a_cluster_that_was_restored_by_a_fresh_read(
+    bench: Bench,
+) -> None:
+    uid = bench.apply(SPEC)
+    bench.watch()
+    bench.reconciler.reconcile(KEY)
+    found = bench.cluster.get(PLATFORM, "demo", "prod")
+    assert found is not None
+    bench.apply({"components": {"prometheus": {"retention": "3d"}}})
+    bench.watch()
+    bench.reconciler.reconcile(KEY)
+    bench.cache.replace(PLATFORM.kind, None, ListPage([found], "1"), rewound=True)
+    bench.reconciler.reconcile(KEY)
+    assert not any(isinstance(event, e.ClusterRewound) for event in bench.recorded(uid)), "the watch only lagged"
+    bench.cache.replace(PLATFORM.kind, None, ListPage([found], "1"), rewound=True)
+    bench.cluster.get = lambda *_: found  # type: ignore[method-assign]  # the cluster is restored
+    bench.reconciler.reconcile(KEY)
+    rewound = [event for event in bench.recorded(uid) if isinstance(event, e.ClusterRewound)]
+    assert rewound == [e.ClusterRewound(recorded_generation=2, generation=1)]
+    observed = bench.state(uid).observed
+    assert observed is not None
+    assert observed.generation == 1
