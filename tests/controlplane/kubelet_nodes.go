@@ -15,6 +15,7 @@ import (
 
 const (
 	provisionerName  = "stackledger.io/hostless"
+	driverName       = "hostless.stackledger.io" // a driver's name may hold no slash
 	defaultClassName = "standard"
 	defaultClassMark = "storageclass.kubernetes.io/is-default-class"
 )
@@ -27,7 +28,7 @@ func (a *nodeAgent) keepStage(ctx context.Context) {
 		if a.settings.waitUntilThawed(ctx) {
 			if err := a.setStage(ctx); err != nil {
 				klog.InfoS("cannot register", "err", err)
-				wait = 200 * time.Millisecond
+				wait = time.Second
 			} else {
 				a.synced.Store(true)
 			}
@@ -46,7 +47,7 @@ func (a *nodeAgent) setStage(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, err := a.cluster.drivers.Get(provisionerName); apierrors.IsNotFound(err) {
+	if _, err := a.cluster.drivers.Get(driverName); apierrors.IsNotFound(err) {
 		_, err := a.client.StorageV1().CSIDrivers().Create(ctx, hostlessDriver(), metav1.CreateOptions{})
 		if err != nil && !apierrors.IsAlreadyExists(err) {
 			return err
@@ -138,7 +139,7 @@ func newNode(number int, now time.Time) *corev1.Node {
 func hostlessDriver() *storagev1.CSIDriver {
 	no := false
 	return &storagev1.CSIDriver{
-		ObjectMeta: metav1.ObjectMeta{Name: provisionerName},
+		ObjectMeta: metav1.ObjectMeta{Name: driverName},
 		Spec:       storagev1.CSIDriverSpec{AttachRequired: &no},
 	}
 }

@@ -238,20 +238,20 @@ func condition(pod *corev1.Pod, kind corev1.PodConditionType, met bool, reason, 
 	}
 }
 
-// withConditions replaces those conditions and keeps the others, and the transition time of what stays as it is.
+// withConditions replaces those conditions and keeps the others, and the transition time of what stays as it is. A
+// kubelet puts its own last.
 func withConditions(before []corev1.PodCondition, now time.Time, wanted ...corev1.PodCondition) []corev1.PodCondition {
 	kept := slices.Clone(before)
 	for _, one := range wanted {
 		one.LastTransitionTime = metav1.NewTime(now.Truncate(time.Second))
 		place := slices.IndexFunc(kept, func(other corev1.PodCondition) bool { return other.Type == one.Type })
-		if place < 0 {
-			kept = append(kept, one)
-			continue
+		if place >= 0 {
+			if kept[place].Status == one.Status {
+				one.LastTransitionTime = kept[place].LastTransitionTime
+			}
+			kept = slices.Delete(kept, place, place+1)
 		}
-		if kept[place].Status == one.Status {
-			one.LastTransitionTime = kept[place].LastTransitionTime
-		}
-		kept[place] = one
+		kept = append(kept, one)
 	}
 	return kept
 }

@@ -88,7 +88,7 @@ func newVolume(claim *corev1.PersistentVolumeClaim, class *storagev1.StorageClas
 				Namespace: claim.Namespace, Name: claim.Name, UID: claim.UID, ResourceVersion: claim.ResourceVersion,
 			},
 			PersistentVolumeSource: corev1.PersistentVolumeSource{
-				CSI: &corev1.CSIPersistentVolumeSource{Driver: provisionerName, VolumeHandle: name},
+				CSI: &corev1.CSIPersistentVolumeSource{Driver: driverName, VolumeHandle: name},
 			},
 		},
 	}
