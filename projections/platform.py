@@ -99,9 +99,7 @@ def evolve_cluster_rewound(state: PlatformState, event: e.ClusterRewound, _: dat
     return {
         "judged_generation": min(state.judged_generation, event.generation - 1),
         "deletion_requested_at": None,
-        "objects": {
-            key: replace(child, deleting=False) if child.deleting else child for key, child in state.objects.items()
-        },
+        "objects": {key: replace(child, deleting=False) for key, child in state.objects.items()},
     }
 
 

@@ -139,9 +139,7 @@ class Operator:
             monotonic=clock.monotonic,
             observer=self.metrics,
             namespaces=list(settings.namespaces) or None,
-            times=WatchTimes(
-                relist_seconds=settings.relist_seconds, rewind_grace_seconds=settings.rewind_grace_seconds
-            ),
+            times=_watch_times(settings),
             interrupt=self._cluster.interrupt_watches,
         )
         engine = engine_for(settings.database_url())
@@ -342,6 +340,10 @@ def run_operator(settings: Settings, version: str) -> int:
         raise StartError(str(error), EXIT_SCHEMA) from None
     operator.stop()
     return 0
+
+
+def _watch_times(settings: Settings) -> WatchTimes:
+    return WatchTimes(relist_seconds=settings.relist_seconds, rewind_grace_seconds=settings.rewind_grace_seconds)
 
 
 def _stop_on_signals() -> threading.Event:
