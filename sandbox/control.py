@@ -7,7 +7,7 @@ from typing import Any
 from sandbox.api import Response
 from sandbox.assembly import Sandbox
 from sandbox.routing import Request
-from sandbox.structural import unevaluated_rules
+from sandbox.schemachecks import unevaluated_rules
 
 Fields = dict[str, Any]
 

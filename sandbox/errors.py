@@ -19,6 +19,8 @@ class StatusError(Exception):
         metadata: dict[str, str] | None = None,
     ) -> None:
         self.code, self.reason, self.message, self.details = code, reason, message, details or {}
+        # Some refusals come with details that say nothing: `{}` asks for them.
+        self._shows_details = details is not None
         self.metadata = metadata or {}
         self.retry_after_seconds = retry_after_seconds
         super().__init__(message)
@@ -37,7 +39,7 @@ class StatusError(Exception):
             **({"reason": self.reason} if self.reason else {}),
             "code": self.code,
         }
-        if details:
+        if details or self._shows_details:
             status["details"] = details
         return status
 
@@ -65,7 +67,7 @@ def not_found(plural: str, group: str, name: str) -> StatusError:
 
 def no_such_resource() -> StatusError:
     """404 for a kind or path that is not served."""
-    return StatusError(404, "NotFound", "the server could not find the requested resource")
+    return StatusError(404, "NotFound", "the server could not find the requested resource", {})
 
 
 def already_exists(plural: str, group: str, name: str) -> StatusError:
@@ -92,10 +94,34 @@ def precondition_failed(plural: str, group: str, name: str, what: str, wanted: s
     return StatusError(409, "Conflict", text, _details(plural, group, name))
 
 
+def stored_under_another_uid(
+    plural: str, group: str, namespace: str, name: str, wanted: str, found: str
+) -> StatusError:
+    """409: a replacement carries the uid of another object. The words are those of the storage below the server."""
+    key = "/".join(part for part in ("/registry", group if "." in group else "", plural, namespace, name) if part)
+    text = (
+        f'Operation cannot be fulfilled on {qualified(plural, group)} "{name}": StorageError: invalid object, Code: 4, '
+        f"Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, "
+        f"UID in object meta: {found}"
+    )
+    return StatusError(409, "Conflict", text, _details(plural, group, name))
+
+
+def unsupported_media_type(accepted: tuple[str, ...]) -> StatusError:
+    """415."""
+    listed = ", ".join(accepted)
+    text = f"the body of the request was in an unknown format - accepted media types include: {listed}"
+    return StatusError(415, "UnsupportedMediaType", text)
+
+
+def causes_of(causes: list[Cause]) -> dict[str, Any]:
+    """Details that hold nothing but causes."""
+    return {"causes": [{"reason": reason, "message": text, "field": field} for reason, text, field in causes]}
+
+
 def apply_conflict(causes: list[Cause], message: str) -> StatusError:
     """409: server-side apply would take fields from another manager."""
-    listed = [{"reason": reason, "message": text, "field": field} for reason, text, field in causes]
-    return StatusError(409, "Conflict", message, {"causes": listed})
+    return StatusError(409, "Conflict", message, causes_of(causes))
 
 
 def invalid(kind: str, group: str, name: str, causes: list[Cause]) -> StatusError:
@@ -114,6 +140,20 @@ def invalid_value(field: str, value: Any, text: str) -> Cause:
 def required(field: str, text: str = "") -> Cause:
     """A cause: the field is missing."""
     return "FieldValueRequired", "Required value" + (f": {text}" if text else ""), field
+
+
+def dry_run_causes(value: str) -> list[Cause]:
+    """A cause if `dryRun` is not a word that is known."""
+    if value in ("", "All"):
+        return []
+    return [("FieldValueNotSupported", f'Unsupported value: ["{value}"]: supported values: "All"', "dryRun")]
+
+
+def invalid_options(kind: str, causes: list[Cause]) -> StatusError:
+    """422: the options of a call are wrong."""
+    error = invalid(kind, "meta.k8s.io", "", causes)
+    error.details.pop("name")
+    return error
 
 
 def forbidden_field(field: str, text: str) -> Cause:
@@ -191,7 +231,7 @@ def too_large(resource_version: int, current: int) -> StatusError:
 def method_not_allowed() -> StatusError:
     """405."""
     text = "the server does not allow this method on the requested resource"
-    return StatusError(405, "MethodNotAllowed", text)
+    return StatusError(405, "MethodNotAllowed", text, {})
 
 
 def not_acceptable(text: str) -> StatusError:

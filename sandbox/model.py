@@ -19,9 +19,10 @@ from sandbox.errors import (
     method_not_allowed,
     modified,
     not_found,
-    precondition_failed,
     required,
+    stored_under_another_uid,
     too_large,
+    unsupported_media_type,
 )
 from sandbox.kinds import CRD_KEY, GroupKind, Kind, Registry, Version
 from sandbox.ownership import ManagerKey
@@ -46,6 +47,8 @@ class Write:
     #: `Ignore`, `Warn` or `Strict`.
     field_validation: str = "Warn"
     force: bool = False
+    #: Named as the subresource of the manager, though the write is one of the whole object: `scale`.
+    subresource: str = ""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -135,12 +138,13 @@ class ClusterModel:
         item = writing.checked_body(kind, version, namespace, body)
         writing.check_types(kind, version, item)
         writing.check_unknown_fields(kind, version, item, write.field_validation, write.warnings)
+        if item["metadata"].get("resourceVersion"):
+            raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
+        writer = ManagerKey(write.manager, "Update", kind.api_version(version.name), "")
         with self.store.lock:
             kind, item = self._as_stored(kind, item)
             item = self._new_object(kind, item)
-            writer = self._writer(write, kind, "Update", "")
-            managers = ownership.record_update(None, item, kind.storage_schema, writer, timestamp(self.now()))
-            return self._insert(kind, item, managers, write)
+            return self._insert(kind, item, self._owners_after_update(kind, None, item, writer), write)
 
     def _new_object(self, kind: Kind, item: Object) -> Object:
         """Everything a creation does to an object, up to its owners."""
@@ -186,22 +190,23 @@ class ClusterModel:
             StatusError: the refusal a client gets.
         """
         item = writing.checked_body(kind, version, namespace, body)
-        if item["metadata"].setdefault("name", name) != name:
-            raise bad_request(
-                f"the name of the object ({item['metadata']['name']}) does not match the name on the URL ({name})"
-            )
+        item["metadata"].setdefault("name", name)
+        writing.check_name(item, name)
         writing.check_types(kind, version, item)
         writing.check_unknown_fields(kind, version, item, write.field_validation, write.warnings)
         with self.store.lock:
             before = self.read(kind, namespace, name)
             uid = item["metadata"].get("uid")
             if kind.custom and not item["metadata"].get("resourceVersion"):
-                cause = invalid_value("metadata.resourceVersion", "", "must be specified for an update")
-                raise invalid(kind.kind, kind.group, name, [cause])
+                cause = invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
+                raise invalid(kind.plural, kind.group, name, [cause])
             if uid and uid != before["metadata"]["uid"]:
-                raise precondition_failed(kind.plural, kind.group, name, "UID", uid, before["metadata"]["uid"])
+                raise stored_under_another_uid(kind.plural, kind.group, namespace, name, uid, before["metadata"]["uid"])
+            writer = ManagerKey(
+                write.manager, "Update", kind.api_version(version.name), write.subresource or subresource
+            )
             kind, item = self._as_stored(kind, item)
-            return self._update(kind, before, item, write, subresource)
+            return self._update(kind, before, item, write, subresource, writer)
 
     def patch(
         self,
@@ -231,16 +236,19 @@ class ClusterModel:
             elif patch_type == STRATEGIC and not kind.custom:
                 item = patching.strategic_merge_patch(shown, body, version.schema)
             else:
-                accepted = ", ".join((JSON, MERGE, APPLY))
-                text = f"the body of the request was in an unknown format - accepted media types include: {accepted}"
-                raise StatusError(415, "UnsupportedMediaType", text)
-            item = writing.checked_body(kind, version, namespace, item)
-            writing.check_types(kind, version, item)
-            writing.check_unknown_fields(kind, version, item, write.field_validation, write.warnings)
+                raise unsupported_media_type((JSON, MERGE, *(() if kind.custom else (STRATEGIC,)), APPLY))
+            try:
+                item = writing.checked_body(kind, version, namespace, item)
+                writing.check_types(kind, version, item)
+                writing.check_unknown_fields(kind, version, item, write.field_validation, write.warnings)
+            except StatusError as error:
+                raise writing.unfit_patch(item, error) from None
+            writing.check_name(item, name)
             if item["metadata"].get("uid", before["metadata"]["uid"]) != before["metadata"]["uid"]:
                 raise writing.immutable_uid(kind, name, item["metadata"]["uid"])
+            writer = ManagerKey(write.manager, "Update", kind.api_version(version.name), subresource)
             kind, item = self._as_stored(kind, item)
-            return self._update(kind, before, item, write, subresource)
+            return self._update(kind, before, item, write, subresource, writer)
 
     def _apply(
         self, kind: Kind, version: Version, namespace: str, name: str, body: Any, write: Write, subresource: str
@@ -250,24 +258,25 @@ class ClusterModel:
         if "apiVersion" not in body or "kind" not in body:
             raise bad_request("Incorrect version specified in apply patch: apiVersion and kind must be set")
         meta = config["metadata"]
-        if meta.setdefault("name", name) != name:
-            raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({name})")
+        meta.setdefault("name", name)
+        writing.check_name(config, name)
         if "managedFields" in meta:
             raise bad_request("metadata.managedFields must be nil")
         fault = typed_error(config, version.schema)
         if fault:
-            where = f"{namespace}/{name}; {kind.api_version(version.name)}, Kind={kind.kind}"
+            sent = (body.get("metadata") or {}).get("namespace", "")
+            where = f"{sent}/{name}; {kind.group}/{version.name}, Kind={kind.kind}"
             raise StatusError(500, "", f"failed to create typed patch object ({where}): {fault}")
+        writer = ManagerKey(write.manager, "Apply", kind.api_version(version.name), subresource)
         kind, config = self._as_stored(kind, applied_part(kind, config, subresource))
         with self.store.lock:
             before = self.store.get(storage_key(kind), (namespace, name))
             if before is None:
-                return self._apply_new(kind, config, write, subresource)
+                return self._apply_new(kind, config, write, writer)
             uid = meta.get("uid")
             if uid and uid != before["metadata"]["uid"]:
                 raise writing.immutable_uid(kind, name, uid)
             self._check_revision(kind, before, config)
-            writer = self._writer(write, kind, "Apply", subresource, kind.api_version(version.name))
             merged, managers = ownership.apply(
                 before, config, kind.storage_schema, writer, force=write.force, now=timestamp(self.now())
             )
@@ -276,9 +285,9 @@ class ClusterModel:
             merged["metadata"].pop("resourceVersion", None)
             return self._update(kind, before, merged, write, subresource, managers)
 
-    def _apply_new(self, kind: Kind, config: Object, write: Write, subresource: str) -> Object:
+    def _apply_new(self, kind: Kind, config: Object, write: Write, writer: ManagerKey) -> Object:
         name = config["metadata"]["name"]
-        if subresource:
+        if writer.subresource:
             raise not_found(kind.plural, kind.group, name)
         if config["metadata"].get("uid"):
             text = (
@@ -286,7 +295,6 @@ class ClusterModel:
                 f"uid {config['metadata']['uid']}, and no existing object was found"
             )
             raise StatusError(409, "Conflict", text)
-        writer = self._writer(write, kind, "Apply", subresource)
         _, managers = ownership.apply(
             None, config, kind.storage_schema, writer, force=write.force, now=timestamp(self.now())
         )
@@ -304,9 +312,9 @@ class ClusterModel:
         item: Object,
         write: Write,
         subresource: str,
-        managers: ownership.Managers | None = None,
+        owners: ManagerKey | ownership.Managers,
     ) -> Object:
-        """The common end of every write to an existing object."""
+        """The common end of every write to an existing object; `owners`: who updates, or what an apply came to."""
         self._check_revision(kind, before, item)
         if subresource and subresource not in kind.subresources:
             raise method_not_allowed()
@@ -317,13 +325,12 @@ class ClusterModel:
                 meta[key] = old[key]
             else:
                 meta.pop(key, None)
-        if kind.counts_generation and writing.spec_changed(before, after):
+        if kind.counts_generation and writing.raises_generation(kind, before, after):
             meta["generation"] = old.get("generation", 1) + 1
-        writing.validate(kind, after, before)
-        if managers is None:
-            writer = self._writer(write, kind, "Update", subresource)
-            managers = ownership.record_update(before, after, kind.storage_schema, writer, timestamp(self.now()))
-        meta["managedFields"] = ownership.entries_of(managers)
+        writing.validate(kind, after, before, subresource)
+        if isinstance(owners, ManagerKey):
+            owners = self._owners_after_update(kind, before, after, owners)
+        meta["managedFields"] = ownership.entries_of(owners)
         meta["resourceVersion"] = old["resourceVersion"]
         if writing.same_but_for_bookkeeping(before, after):
             return before
@@ -332,8 +339,12 @@ class ClusterModel:
             quota.admit(self.store, self.registry.all(), kind, after, before)
         return self._commit(kind, before, after, write)
 
-    def _writer(self, write: Write, kind: Kind, operation: str, subresource: str, api_version: str = "") -> ManagerKey:
-        return ManagerKey(write.manager, operation, api_version or kind.storage_api_version, subresource)
+    def _owners_after_update(
+        self, kind: Kind, before: Object | None, after: Object, writer: ManagerKey
+    ) -> ownership.Managers:
+        return ownership.record_update(
+            before, after, kind.storage_schema, writer, timestamp(self.now()), typed=not kind.custom
+        )
 
     def _as_stored(self, kind: Kind, item: Object) -> tuple[Kind, Object]:
         """The object in its storage version, and the kind it is stored as."""

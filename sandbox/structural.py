@@ -1,14 +1,11 @@
-"""What a structural schema does to an object: pruning, defaulting, validation."""
+"""What a structural schema does to an object: unknown fields, pruning, defaults, types. Its checks: schemachecks."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
-from sandbox.cel import CelError, CelUnsupportedError, evaluate
-from sandbox.errors import Cause, invalid_value, required, shown
 from sandbox.fieldset import element_of, show
 from sandbox.schemas import INT_OR_STRING, PRESERVE, Schema, field_schema, list_keys, list_kind, resolve
-from sandbox.values import clone, compact, equal, quantity
+from sandbox.values import clone, compact
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
@@ -18,9 +15,6 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "integer": (int,),
     "number": (int, float),
 }
-_MISSING = object()
-#: Rules that could not be evaluated: rule text -> why. Shown under /sandbox/rules.
-unevaluated_rules: dict[str, str] = {}
 
 
 def unknown_fields(value: Any, schema: Schema | None, path: str = "") -> Iterator[str]:
@@ -73,28 +67,8 @@ def with_defaults(value: Any, schema: Schema | None) -> Any:
     return value
 
 
-def violations(value: Any, schema: Schema | None, path: str = "") -> Iterator[Cause]:
-    """Everything about the value that the schema forbids, but for its CEL rules."""
-    schema = resolve(schema)
-    if value is None and schema.get("nullable"):
-        return
-    if not _right_type(value, schema):
-        expected = schema.get("type", "integer")
-        name = _type_name(value)
-        yield (
-            "FieldValueTypeInvalid",
-            f'Invalid value: "{name}": {path} in body must be of type {expected}: "{name}"',
-            path,
-        )
-        return
-    yield from _value_violations(value, schema, path)
-    if isinstance(value, dict):
-        yield from _object_violations(value, schema, path)
-    elif isinstance(value, list):
-        yield from _array_violations(value, schema, path)
-
-
-def _right_type(value: Any, schema: Schema) -> bool:
+def right_type(value: Any, schema: Schema) -> bool:
+    """Whether a value is of the type its schema names."""
     if schema.get(INT_OR_STRING):
         return isinstance(value, int | str) and not isinstance(value, bool)
     if schema.get("format") == "quantity":
@@ -109,152 +83,13 @@ def _right_type(value: Any, schema: Schema) -> bool:
     return isinstance(value, _TYPES[expected])
 
 
-def _type_name(value: Any) -> str:
+def type_name(value: Any) -> str:
+    """The name of a value's type."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "boolean"
     return next(name for name in ("object", "array", "string", "integer", "number") if isinstance(value, _TYPES[name]))
-
-
-def _value_violations(value: Any, schema: Schema, path: str) -> Iterator[Cause]:
-    allowed = schema.get("enum")
-    if allowed is not None and not any(equal(value, item) for item in allowed):
-        listed = ", ".join(shown(item) for item in allowed)
-        yield "FieldValueNotSupported", f"Unsupported value: {shown(value)}: supported values: {listed}", path
-    if isinstance(value, str):
-        yield from _string_violations(value, schema, path)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield from _number_violations(value, schema, path)
-
-
-def _string_violations(value: str, schema: Schema, path: str) -> Iterator[Cause]:
-    if len(value) < schema.get("minLength", 0):
-        yield invalid_value(path, value, f"{path} in body should be at least {schema['minLength']} chars long")
-    if len(value) > schema.get("maxLength", len(value)):
-        yield "FieldValueTooLong", f"Too long: may not be more than {schema['maxLength']} bytes", path
-    pattern = schema.get("pattern")
-    if pattern and not re.search(_python_pattern(pattern), value):
-        yield invalid_value(path, value, f"{path} in body should match '{pattern}'")
-    if schema.get("format") == "quantity":
-        try:
-            quantity(value)
-        except ValueError:
-            text = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-            yield invalid_value(path, value, text)
-
-
-def _python_pattern(pattern: str) -> str:
-    """Go's `$` is the end of the text; Python's lets a newline follow."""
-    return re.sub(r"(?<!\\)\$", r"\\Z", pattern)
-
-
-def _number_violations(value: float, schema: Schema, path: str) -> Iterator[Cause]:
-    low, high = schema.get("minimum"), schema.get("maximum")
-    if low is not None and (value < low or (schema.get("exclusiveMinimum") and value == low)):
-        word = "greater than" if schema.get("exclusiveMinimum") else "greater than or equal to"
-        yield invalid_value(path, value, f"{path} in body should be {word} {low}")
-    if high is not None and (value > high or (schema.get("exclusiveMaximum") and value == high)):
-        word = "less than" if schema.get("exclusiveMaximum") else "less than or equal to"
-        yield invalid_value(path, value, f"{path} in body should be {word} {high}")
-    if schema.get("format") == "int32" and not -(2**31) <= value < 2**31:
-        yield invalid_value(path, value, f"{path} in body should be an int32")
-    if schema.get("multipleOf") and value % schema["multipleOf"]:
-        yield invalid_value(path, value, f"{path} in body should be a multiple of {schema['multipleOf']}")
-
-
-def _object_violations(value: dict[str, Any], schema: Schema, path: str) -> Iterator[Cause]:
-    prefix = f"{path}." if path else ""
-    for key in schema.get("required") or []:
-        if key not in value:
-            yield required(f"{prefix}{key}")
-    if len(value) < schema.get("minProperties", 0):
-        yield invalid_value(
-            path, len(value), f"{path} in body should have at least {schema['minProperties']} properties"
-        )
-    if len(value) > schema.get("maxProperties", len(value)):
-        yield "FieldValueTooMany", f"Too many: {len(value)}: must have at most {schema['maxProperties']} items", path
-    for key, part in value.items():
-        found = field_schema(schema, key)
-        if found is not None:
-            yield from violations(part, found, f"{prefix}{key}")
-
-
-def _array_violations(value: list[Any], schema: Schema, path: str) -> Iterator[Cause]:
-    if len(value) < schema.get("minItems", 0):
-        yield invalid_value(path, len(value), f"{path} in body should have at least {schema['minItems']} items")
-    if len(value) > schema.get("maxItems", len(value)):
-        yield "FieldValueTooMany", f"Too many: {len(value)}: must have at most {schema['maxItems']} items", path
-    seen: set[str] = set()
-    for at, item in enumerate(value):
-        name = element_of(schema, item) if list_kind(schema) != "atomic" else None
-        if name is not None and name in seen:
-            key = item if name.startswith("v:") else {key: item.get(key) for key in list_keys(schema)}
-            yield "FieldValueDuplicate", f"Duplicate value: {compact(key)}", f"{path}[{at}]"
-        elif name is not None:
-            seen.add(name)
-        yield from violations(item, schema.get("items"), f"{path}[{at}]")
-
-
-def rule_violations(value: Any, before: Any, schema: Schema | None, path: str = "") -> Iterator[Cause]:
-    """CEL rules (`x-kubernetes-validations`) that do not hold; `before` is `MISSING` on create."""
-    schema = resolve(schema)
-    for rule in schema.get("x-kubernetes-validations") or []:
-        broken = _broken_rule(rule, value, before, schema, path)
-        if broken:
-            yield broken
-    if isinstance(value, dict):
-        old = before if isinstance(before, dict) else {}
-        prefix = f"{path}." if path else ""
-        for key, part in value.items():
-            found = field_schema(schema, key)
-            if found is not None:
-                yield from rule_violations(part, old.get(key, _MISSING), found, f"{prefix}{key}")
-    elif isinstance(value, list):
-        yield from _item_rule_violations(value, before, schema, path)
-
-
-MISSING = _MISSING
-
-
-def _item_rule_violations(value: list[Any], before: Any, schema: Schema, path: str) -> Iterator[Cause]:
-    """Items of associative lists are compared with the old item of the same key; others have no old value."""
-    old: dict[str | None, Any] = {}
-    keyed = list_kind(schema) == "map"
-    if keyed and isinstance(before, list):
-        old = {element_of(schema, item): item for item in before}
-    for at, item in enumerate(value):
-        previous = old.get(element_of(schema, item), _MISSING) if keyed else _MISSING
-        yield from rule_violations(item, previous, schema.get("items"), f"{path}[{at}]")
-
-
-def _broken_rule(rule: dict[str, Any], value: Any, before: Any, schema: Schema, path: str) -> Cause | None:
-    text = rule["rule"]
-    scope: dict[str, Any] = {"self": value}
-    if re.search(r"\boldSelf\b", text):
-        if before is _MISSING and not rule.get("optionalOldSelf"):
-            return None
-        scope["oldSelf"] = before
-    field = path + (rule.get("fieldPath") or "")
-    name = schema.get("type", "object")
-    try:
-        if evaluate(text, scope) is True:
-            return None
-        message = rule.get("message") or f"failed rule: {text.strip()}"
-        if rule.get("messageExpression"):
-            made = evaluate(rule["messageExpression"], scope)
-            message = made if isinstance(made, str) and made.strip() else message
-    except CelUnsupportedError as error:
-        unevaluated_rules[text] = str(error)
-        return None
-    except CelError as error:
-        message = f"rule evaluation error: {error}: {text}"
-    reason = rule.get("reason") or "FieldValueInvalid"
-    if reason == "FieldValueRequired":
-        return reason, f"Required value: {message}", field
-    if reason == "FieldValueForbidden":
-        return reason, f"Forbidden: {message}", field
-    return reason, f'Invalid value: "{name}": {message}', field
 
 
 def typed_error(value: Any, schema: Schema | None, path: str = "") -> str | None:
@@ -272,11 +107,30 @@ def typed_error(value: Any, schema: Schema | None, path: str = "") -> str | None
         return None
     if isinstance(value, list) and schema.get("type") in ("array", None):
         return _typed_list_error(value, schema, path)
-    if not _right_type(value, schema):
-        expected = {"string": "string", "boolean": "boolean", "object": "map", "array": "list"}
-        wanted = expected.get(str(schema.get("type")), "numeric (int or float)")
-        return f"{path}: expected {wanted}, got {compact(value)}"
+    if not right_type(value, schema):
+        return f"{path}: {_expectation(value, str(schema.get('type')))}"
     return None
+
+
+def _expectation(value: Any, wanted: str) -> str:
+    """What was expected and what came, printed as Go does with three different verbs."""
+    if wanted == "string":
+        return f"expected string, got &value.valueUnstructured{{Value:{compact(value)}}}"
+    if wanted == "boolean":
+        return f"expected boolean, got &{{{_go(value)}}}"
+    if wanted in ("object", "array"):
+        return f"expected {'map' if wanted == 'object' else 'list'}, got &{{{_go(value)}}}"
+    kinds = {str: "string", bool: "bool", dict: "map[string]interface {}", list: "[]interface {}"}
+    return f"expected numeric (int or float), got {kinds.get(type(value), 'string')}"
+
+
+def _go(value: Any) -> str:
+    """A value as Go's %v prints it."""
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{key}:{_go(part)}" for key, part in sorted(value.items())) + "]"
+    if isinstance(value, list):
+        return "[" + " ".join(_go(part) for part in value) + "]"
+    return value if isinstance(value, str) else compact(value)
 
 
 def _typed_list_error(value: list[Any], schema: Schema, path: str) -> str | None:
@@ -286,11 +140,15 @@ def _typed_list_error(value: list[Any], schema: Schema, path: str) -> str | None
         if list_kind(schema) != "atomic":
             name = element_of(schema, item)
             if name is None:
-                keys = ", ".join(f'"{key}"' for key in list_keys(schema))
-                return f"{path}: element {at}: associative list with keys has an element that omits key field {keys}"
+                keys = " ".join(f'"{key}"' for key in list_keys(schema))
+                return (
+                    f"{path}: element {at}: associative list with keys has an element that omits all key fields "
+                    f"[{keys}] (and doesn't have default values for any key fields)"
+                )
             if name in seen:
                 return f"{path}: duplicate entries for key {show((name,))}"
             seen.add(name)
+            inner = path + show((name,))
         text = typed_error(item, schema.get("items"), inner)
         if text:
             return text

@@ -1,12 +1,15 @@
 """What happens to an object on its way into the store: names, pruning, defaults, validation."""
 
+import json
 from typing import Any
 
 from sandbox import customkinds, defaults, validation
-from sandbox.errors import Cause, StatusError, bad_request, invalid
+from sandbox.bodies import repeated_fields
+from sandbox.errors import Cause, StatusError, bad_request, causes_of, invalid, invalid_value
 from sandbox.kinds import CRD_KEY, Kind, Version
+from sandbox.schemachecks import custom_causes, duplicates, violations
 from sandbox.schemas import metadata_schema
-from sandbox.structural import MISSING, prune, rule_violations, unknown_fields, violations, with_defaults
+from sandbox.structural import prune, unknown_fields, with_defaults
 from sandbox.values import Object, clone, equal
 
 #: Metadata that only the server writes.
@@ -42,6 +45,27 @@ def checked_body(kind: Kind, version: Version, namespace: str, body: Any) -> Obj
     return item
 
 
+def check_name(item: Object, name: str) -> None:
+    """Refuse an object that says it is another than that of the URL.
+
+    Raises:
+        StatusError: 400.
+    """
+    if item["metadata"].get("name", name) != name:
+        raise bad_request(
+            f"the name of the object ({item['metadata']['name']}) does not match the name on the URL ({name})"
+        )
+
+
+def unfit_patch(item: Any, error: StatusError) -> StatusError:
+    """422 for a patch that leads to an object which cannot be read; the server shows the whole of it."""
+    if error.code != 400 or "cannot be handled as a" not in error.message:
+        return error
+    fault = error.message.partition(": ")[2]
+    cause = invalid_value("patch", json.dumps(item, separators=(",", ":"), ensure_ascii=False), fault)
+    return StatusError(422, "Invalid", f' "" is invalid: {cause[2]}: {cause[1]}', causes_of([cause]))
+
+
 def check_types(kind: Kind, version: Version, item: Object) -> None:
     """What a server decodes into its own types must have them: built-in kinds, and the metadata of all.
 
@@ -68,7 +92,8 @@ def check_unknown_fields(kind: Kind, version: Version, body: Object, mode: str, 
     """
     if mode == "Ignore":
         return
-    unknown = [f'unknown field "{path}"' for path in unknown_fields(body, version.schema)]
+    unknown = [f'duplicate field "{path}"' for path in repeated_fields(body)]
+    unknown += [f'unknown field "{path}"' for path in unknown_fields(body, version.schema)]
     if not unknown:
         return
     if mode == "Strict":
@@ -101,7 +126,7 @@ def generated_name(prefix: str, suffix: str) -> str:
     return prefix[:_NAME_LIMIT] + suffix
 
 
-def validate(kind: Kind, item: Object, before: Object | None) -> None:
+def validate(kind: Kind, item: Object, before: Object | None, subresource: str = "") -> None:
     """Refuse an object that is not valid, or a change that is not allowed.
 
     Raises:
@@ -114,7 +139,7 @@ def validate(kind: Kind, item: Object, before: Object | None) -> None:
     if kind.key == CRD_KEY:
         customkinds.checked(item)
     elif kind.custom:
-        causes += _custom_causes(kind, item, before)
+        causes += custom_causes(item, before, kind.storage_schema, subresource, causes)
     else:
         causes += _builtin_causes(kind, item, before)
     if causes:
@@ -132,21 +157,11 @@ def _metadata_change_causes(before: Object, after: Object) -> list[Cause]:
     return causes
 
 
-def _custom_causes(kind: Kind, item: Object, before: Object | None) -> list[Cause]:
-    schema = kind.storage_schema
-    body = {key: value for key, value in item.items() if key != "metadata"}
-    rest = {**schema, "required": [name for name in schema.get("required") or [] if name != "metadata"]}
-    found = list(violations(body, rest))
-    if found:
-        return found
-    return list(rule_violations(item, before if before is not None else MISSING, schema))
-
-
 def _builtin_causes(kind: Kind, item: Object, before: Object | None) -> list[Cause]:
     # Written by the server and its controllers: not looked at again.
     body = {key: value for key, value in item.items() if key != "status"}
     body["metadata"] = {key: value for key, value in item["metadata"].items() if key != "managedFields"}
-    found = list(violations(body, kind.storage_schema))
+    found = [*violations(body, kind.storage_schema), *duplicates(body, kind.storage_schema)]
     found += validation.builtin_causes(kind.kind, item)
     if before is not None:
         found += validation.change_causes(kind.kind, before, item)
@@ -167,12 +182,16 @@ def same_but_for_bookkeeping(left: Object, right: Object) -> bool:
     return equal(rest(left), rest(right)) and equal(owners(left), owners(right))
 
 
-def spec_changed(before: Object, after: Object) -> bool:
-    """Whether anything but metadata and status differs."""
+def raises_generation(kind: Kind, before: Object, after: Object) -> bool:
+    """Whether anything but metadata and status differs; a Deployment's annotations count too."""
 
     def rest(item: Object) -> Object:
         return {key: value for key, value in item.items() if key not in ("metadata", "status")}
 
+    if kind.kind == "Deployment" and not kind.custom:
+        old, new = (item["metadata"].get("annotations") or {} for item in (before, after))
+        if not equal(old, new):
+            return True
     return not equal(rest(before), rest(after))
 
 
