@@ -12,7 +12,7 @@ from sandbox.errors import Cause, invalid_value, required, shown, unsupported
 from sandbox.fieldset import element_of
 from sandbox.schemas import INT_OR_STRING, Schema, field_schema, list_keys, list_kind, resolve
 from sandbox.structural import right_type, type_name
-from sandbox.values import compact, equal, quantity
+from sandbox.values import compact, equal, parse_time, quantity
 
 #: The old value where there is none: of a creation, of a list's item without a key.
 MISSING = object()
@@ -108,12 +108,25 @@ def _string_violations(value: str, schema: Schema, path: str, name: str) -> Iter
     pattern = schema.get("pattern")
     if pattern and not re.search(_python_pattern(pattern), value):
         yield invalid_value(path, value, f"{name} in body should match '{pattern}'")
+    if schema.get("format") == "date-time" and not _is_instant(value):
+        text = f"Invalid value: {shown(value)}: {name} in body must be of type date-time: {shown(value)}"
+        yield "FieldValueTypeInvalid", text, path
     if schema.get("format") == "quantity":
         try:
             quantity(value)
         except ValueError:
             text = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
             yield invalid_value(path, value, text)
+
+
+def _is_instant(text: str) -> bool:
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", text):
+        return False
+    try:
+        parse_time(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _python_pattern(pattern: str) -> str:

@@ -130,7 +130,8 @@ class Connection:
             parsed: Any = json.loads(raw)
         except ValueError:
             parsed = raw.decode(errors="replace")
-        return Answer(response.status, parsed, {k.lower(): v for k, v in response.headers.items()}, raw)
+        headers = {name.lower(): ", ".join(response.headers.getlist(name)) for name in response.headers}
+        return Answer(response.status, parsed, headers, raw)
 
     def close(self) -> None:
         """Drop the connections."""
