@@ -12,6 +12,7 @@ from eventstore.vocabulary import STATUS_FIELD_MANAGER, ErrorCategory
 from reconciler.shell.api_errors import classify, is_object_absent
 from reconciler.shell.api_refusal import Call
 from reconciler.shell.cluster import ClusterError, KubernetesObject, ListPage, Resource, WatchEvent
+from reconciler.shell.kubernetes_cluster import NO_OBJECTS_VERSION
 from reconciler.shell.object_names import InvalidNameError, check_name, check_namespace, name_of_body
 from sandbox import deletion
 from sandbox.errors import StatusError
@@ -97,6 +98,18 @@ class SandboxCluster:
     def apply(self, resource: Resource, namespace: str, body: KubernetesObject, *, manager: str) -> KubernetesObject:
         """Server-side apply, forcing ownership of the fields in `body`; the object as it is afterwards."""
         return self._apply(resource, namespace, body, manager, "")
+
+    def apply_new(
+        self, resource: Resource, namespace: str, body: KubernetesObject, *, manager: str
+    ) -> KubernetesObject | None:
+        """Server-side apply of what must not be there yet; None, and nothing changed, if something of this name is."""
+        metadata = {**body["metadata"], "resourceVersion": NO_OBJECTS_VERSION}
+        try:
+            return self._apply(resource, namespace, {**body, "metadata": metadata}, manager, "")
+        except ClusterError as error:
+            if error.reason in ("Conflict", "AlreadyExists"):
+                return None
+            raise
 
     def create(self, resource: Resource, namespace: str, body: KubernetesObject) -> KubernetesObject:
         """Create; an existing object is a ClusterError with reason `AlreadyExists`."""

@@ -84,6 +84,12 @@ class Cluster(Protocol):
         """Server-side apply, forcing ownership of the fields in `body`; the object as it is afterwards."""
         ...
 
+    def apply_new(
+        self, resource: Resource, namespace: str, body: KubernetesObject, *, manager: str
+    ) -> KubernetesObject | None:
+        """Server-side apply of what must not be there yet; None, and nothing changed, if something of this name is."""
+        ...
+
     def create(self, resource: Resource, namespace: str, body: KubernetesObject) -> KubernetesObject:
         """Create; an existing object is a ClusterError with reason `AlreadyExists`."""
         ...

@@ -28,7 +28,7 @@ from reconciler.core.desired import desired_manifests
 from reconciler.core.ownership import owned_digest
 from reconciler.core.plan import Request
 from reconciler.shell.cache import ObjectCache
-from reconciler.shell.cluster import Cluster, ClusterError, KubernetesObject
+from reconciler.shell.cluster import Cluster, ClusterError, KubernetesObject, Resource
 from reconciler.shell.resources import PLATFORM, resource_for
 
 #: How often a finalizer change is tried again after somebody else's write came in between.
@@ -56,7 +56,7 @@ class Executor:
 
     def _carry_out(self, state: PlatformState, request: Request, platform: KubernetesObject) -> Iterator[Outcome]:
         if request.ref is None:
-            yield self._change_finalizer(state, request)
+            yield self._change_finalizer(state, request, platform)
         elif request.digest:
             yield from self._apply(state, request, request.ref, platform)
         else:
@@ -64,15 +64,13 @@ class Executor:
 
     # -- finalizer -------------------------------------------------------------------------------------------------
 
-    def _change_finalizer(self, state: PlatformState, request: Request) -> Outcome:
-        """Put the finalizer on, or take it off, on a fresh read each time: others write this object too."""
+    def _change_finalizer(self, state: PlatformState, request: Request, platform: KubernetesObject) -> Outcome:
+        """Put the finalizer on, or take it off. Others write this object too: after a conflict it is read afresh."""
         adding = state.deletion_requested_at is None
+        found: KubernetesObject | None = platform
         for attempt in range(FINALIZER_ATTEMPTS_MAX):
-            found = self._cluster.get(PLATFORM, state.namespace, state.name)
             if found is None or found["metadata"]["uid"] != state.stream_id:
                 break
-            # The watch may not have told yet what is read here.
-            self._cache.remember(PLATFORM, found)
             present = list(found["metadata"].get("finalizers", []))
             wanted = [*present, FINALIZER] if adding else [name for name in present if name != FINALIZER]
             if (FINALIZER in present) == adding:
@@ -83,6 +81,10 @@ class Executor:
             except ClusterError as error:
                 if error.reason != "Conflict" or attempt == FINALIZER_ATTEMPTS_MAX - 1:
                     raise
+                found = self._cluster.get(PLATFORM, state.namespace, state.name)
+                if found is not None:
+                    # The watch may not have told yet what is read here.
+                    self._cache.remember(PLATFORM, found)
         return FinalizerAdded(request=request.version) if adding else FinalizerReleased(request=request.version)
 
     def _write_finalizers(self, state: PlatformState, wanted: list[str], found: KubernetesObject) -> None:
@@ -105,23 +107,32 @@ class Executor:
         manifest = self._manifest(state, request.digest)
         resource = resource_for(ref.api_version, ref.kind)
         child = state.objects[ref.key]
-        before = self._cache.get(resource, state.namespace, ref.name)
-        if before is None:
-            # Somebody else's object does not carry our labels: the watches cannot see it.
-            before = self._cluster.get(resource, state.namespace, ref.name)
-        if before is not None:
-            _refuse_foreign(before, ref, state, platform)
-        if manifest.create_only and before is not None:
-            yield _succeeded(request, ref, before, changed=False)
-            return
         body = _complete(manifest, state, platform)
-        after = self._cluster.apply(resource, state.namespace, body, manager=FIELD_MANAGER)
+        before = self._cache.get(resource, state.namespace, ref.name)
+        after: KubernetesObject | None = None
+        if before is None:
+            after = self._cluster.apply_new(resource, state.namespace, body, manager=FIELD_MANAGER)
+        if after is None:
+            before = before or self._what_is_there(resource, state.namespace, ref)
+            _refuse_foreign(before, ref, state, platform)
+            if manifest.create_only:
+                yield _succeeded(request, ref, before, changed=False)
+                return
+            after = self._cluster.apply(resource, state.namespace, body, manager=FIELD_MANAGER)
         self._cache.remember(resource, after)
         yield _succeeded(request, ref, after, changed=_version(before) != _version(after))
         if child.drift is not None:
             yield DriftCorrected(
                 request=request.version, ref=ref, managers=child.drift.managers, paths=child.drift.paths
             )
+
+    def _what_is_there(self, resource: Resource, namespace: str, ref: ObjectRef) -> KubernetesObject:
+        """What the watches do not show: a Secret, what they have yet to tell of, or what does not carry our labels."""
+        found = self._cluster.get(resource, namespace, ref.name)
+        if found is None:
+            text = f"{ref.kind} {namespace}/{ref.name} was there, and went while it was looked at"
+            raise ClusterError(ErrorCategory.TRANSIENT, "Conflict", text)
+        return found
 
     def _manifest(self, state: PlatformState, digest: str) -> Manifest:
         rendered = desired_manifests(state).get(digest)

@@ -44,6 +44,9 @@ MERGE_PATCH = "application/merge-patch+json"
 JSON_BODY = "application/json"
 
 PAGE_SIZE = 500
+#: A version that no object has: etcd's revision 1 is the empty store. An apply that asks for it makes what is absent, and
+#: is refused as a conflict by whatever is there (tests/contract/test_apply_new.py).
+NO_OBJECTS_VERSION = "1"
 #: 410 in the middle of a list: so often the pages are begun again, then everything is asked for at once.
 LIST_RESTARTS_MAX = 2
 LIST_LIMITS = Limits(read_seconds=30.0, total_seconds=120.0, bytes_max=256 * 1024 * 1024)
@@ -142,6 +145,24 @@ class KubernetesCluster(Cluster):
             ClusterError: classified; reason `InvalidName` if nothing was sent.
         """
         return self._apply(resource, namespace, body, manager, "")
+
+    def apply_new(
+        self, resource: Resource, namespace: str, body: KubernetesObject, *, manager: str
+    ) -> KubernetesObject | None:
+        """Server-side apply of what must not be there yet; None, and nothing changed, if something of this name is.
+
+        One call, and no moment between a look and the write in which somebody else's object could be taken over.
+
+        Raises:
+            ClusterError: classified; reason `InvalidName` if nothing was sent.
+        """
+        metadata = {**body["metadata"], "resourceVersion": NO_OBJECTS_VERSION}
+        try:
+            return self._apply(resource, namespace, {**body, "metadata": metadata}, manager, "")
+        except ClusterError as error:
+            if error.reason in ("Conflict", "AlreadyExists"):
+                return None
+            raise
 
     def apply_status(self, resource: Resource, namespace: str, body: KubernetesObject) -> KubernetesObject:
         """Server-side apply on the status subresource under its own field manager.
