@@ -148,7 +148,7 @@ class Operator:
             Outbox(log, engine, OUTBOX),
             self._cluster,
             lambda stream_id: self._states.load(stream_id).state,
-            clock.now,
+            clock,
             self._instance,
         )
         self._schedule = Schedule(clock.monotonic)

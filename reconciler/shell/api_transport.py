@@ -4,6 +4,7 @@ Nothing is retried here but a request that the server refused unread (401) or th
 with credentials and certificates read again.
 """
 
+import ssl
 import threading
 import urllib.parse
 from collections.abc import Callable, Mapping
@@ -177,6 +178,9 @@ class ApiTransport:
             code = str(response.status)
             return response
         except SSLError as error:
+            if error.args and isinstance(error.args[0], ssl.SSLEOFError | ssl.SSLZeroReturnError):
+                # A server that ended in the middle: it may have done what it was asked to.
+                raise unreachable(question.call, error) from None
             raise _TlsError(unreachable(question.call, error)) from None
         except (HTTPError, OSError) as error:
             raise unreachable(question.call, error) from None

@@ -1,13 +1,16 @@
 """Reaching the API server: configuration, deadlines, sizes, and one pool for all threads."""
 
+import ssl
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 import yaml
 from kubernetes.client import Configuration
+from urllib3.exceptions import SSLError
 
 from eventstore.vocabulary import ErrorCategory
 from reconciler.shell.api_configuration import load_configuration
@@ -105,6 +108,29 @@ def test_many_threads_with_a_dead_token_read_it_again_once_each_at_most(server: 
         thread.join(5)
     assert statuses == [200] * 4
     assert len(loads) == 2, "once at the start, once for all threads"
+
+
+@pytest.mark.parametrize(
+    ("failure", "sent"),
+    [
+        (ssl.SSLCertVerificationError("unknown authority"), 2),
+        (ssl.SSLEOFError("EOF occurred in violation of protocol"), 1),
+        (ssl.SSLZeroReturnError("closed"), 1),
+    ],
+)
+def test_only_what_never_left_is_sent_again_with_certificates_read_again(
+    server: Any, monkeypatch: pytest.MonkeyPatch, failure: ssl.SSLError, sent: int
+) -> None:
+    attempts: list[str] = []
+
+    def request(_pool: Any, method: str, _url: str, **_options: Any) -> None:
+        attempts.append(method)
+        raise SSLError(failure)
+
+    monkeypatch.setattr(urllib3.PoolManager, "request", request)
+    with pytest.raises(ClusterError, match="cannot be reached"):
+        transport_to(server).ask(QUESTION)
+    assert len(attempts) == sent
 
 
 def test_an_answer_larger_than_the_limit_is_not_read_to_its_end(server: Any, reply: Any) -> None:
