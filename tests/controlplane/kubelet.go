@@ -12,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -62,7 +63,7 @@ func runKubelet(args []string) int {
 	control := flags.String("control", "127.0.0.1:0", "HOST:PORT to serve the control API on")
 	nodes := flags.Int("nodes", 1, "how many nodes there are")
 	readyDelay := flags.Duration("ready-delay", time.Second, "how long a pod takes to become ready")
-	stopDelay := flags.Duration("stop-delay", 200*time.Millisecond, "how long a pod takes to stop, within its grace period")
+	stopDelay := flags.Duration("stop-delay", 200*time.Millisecond, "how long it takes to stop, within its grace period")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -182,7 +183,8 @@ func (a *nodeAgent) handle(
 	again, err := sync(limited, key)
 	switch {
 	case err != nil:
-		if queue.NumRequeues(key) > 5 {
+		// A conflict only says that the informer is behind, as it is after the API server was away.
+		if queue.NumRequeues(key) > 5 && !apierrors.IsConflict(err) {
 			klog.InfoS("goes wrong again and again", "key", key, "err", err)
 		}
 		queue.AddRateLimited(key)

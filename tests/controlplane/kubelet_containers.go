@@ -8,7 +8,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // making is the status of one container, from what it was to what it is now.
@@ -21,7 +20,8 @@ type making struct {
 }
 
 func newMaking(
-	pod *corev1.Pod, container *corev1.Container, before *corev1.ContainerStatus, initial string, view *podView, moves *nextMove,
+	pod *corev1.Pod, container *corev1.Container, before *corev1.ContainerStatus, initial string,
+	view *podView, moves *nextMove,
 ) *making {
 	m := &making{pod: pod, container: container, view: view, moves: moves}
 	if before != nil {
@@ -183,7 +183,8 @@ func (m *making) crash(exitCode int32, reason string) {
 	m.exist()
 	m.status.LastTerminationState = corev1.ContainerState{Terminated: m.ended(exitCode, reason)}
 	pause := crashPause(m.status.RestartCount)
-	m.wait(breakCrash, fmt.Sprintf("back-off %s restarting failed container=%s pod=%s", pause, m.container.Name, podWords(m.pod)))
+	text := "back-off %s restarting failed container=%s pod=%s"
+	m.wait(breakCrash, fmt.Sprintf(text, pause, m.container.Name, podWords(m.pod)))
 	m.moves.at(m.view.now.Add(pause))
 }
 
@@ -241,8 +242,9 @@ func canBePulled(image string) bool {
 
 // pullProblem is what containerd says about a tag that is not there.
 func pullProblem(image string) string {
-	return fmt.Sprintf("rpc error: code = NotFound desc = failed to pull and unpack image %q: failed to resolve reference %q: %s: not found",
-		image, image, image)
+	text := "rpc error: code = NotFound desc = failed to pull and unpack image %q: " +
+		"failed to resolve reference %q: %s: not found"
+	return fmt.Sprintf(text, image, image, image)
 }
 
 // podWords is how a kubelet names a pod.
@@ -261,43 +263,4 @@ func mountStatuses(container *corev1.Container) []corev1.VolumeMountStatus {
 		mounts = append(mounts, one)
 	}
 	return mounts
-}
-
-// endedStatus is what a kubelet writes last: every container ended, the phase final.
-func endedStatus(pod *corev1.Pod, now time.Time) *corev1.PodStatus {
-	status := pod.Status.DeepCopy()
-	status.ObservedGeneration = pod.Generation
-	stamp := metav1.NewTime(now.Truncate(time.Second))
-	for _, statuses := range [][]corev1.ContainerStatus{status.InitContainerStatuses, status.ContainerStatuses} {
-		for i := range statuses {
-			endContainer(&statuses[i], stamp)
-		}
-	}
-	status.Phase = phaseOf(pod, status, true, true)
-	if status.Phase == corev1.PodPending {
-		status.Phase = corev1.PodFailed
-	}
-	if pod.Spec.NodeName == "" {
-		return status
-	}
-	status.Conditions = withConditions(status.Conditions, now, conditionsOf(pod, status, false, true)...)
-	return status
-}
-
-func endContainer(status *corev1.ContainerStatus, stamp metav1.Time) {
-	started := false
-	status.Started = &started
-	if status.State.Terminated != nil {
-		return
-	}
-	// One that never ran stays waiting: there is nothing of it that could have ended.
-	status.Ready = false
-	switch last := status.LastTerminationState.Terminated; {
-	case status.State.Running != nil:
-		status.State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
-			Reason: "Completed", StartedAt: status.State.Running.StartedAt, FinishedAt: stamp, ContainerID: status.ContainerID,
-		}}
-	case last != nil:
-		status.State = corev1.ContainerState{Terminated: last.DeepCopy()}
-	}
 }

@@ -150,7 +150,8 @@ func (a *nodeAgent) writeStatus(ctx context.Context, pod *corev1.Pod, status *co
 	}
 	changed := *pod
 	changed.Status = *status
-	_, err := a.client.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, &changed, metav1.UpdateOptions{FieldManager: "kubelet"})
+	options := metav1.UpdateOptions{FieldManager: "kubelet"}
+	_, err := a.client.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, &changed, options)
 	if apierrors.IsNotFound(err) {
 		return false, nil
 	}

@@ -94,7 +94,9 @@ func (a *nodeAgent) refuse(ctx context.Context, pod *corev1.Pod, message string)
 
 // claimTrouble is why the pod's claims keep it from being scheduled, "" if they do not. `waits` when its volumes are
 // being made for the node it was given: kube-scheduler says nothing about that.
-func (a *nodeAgent) claimTrouble(ctx context.Context, pod *corev1.Pod, nodes int) (trouble string, waits bool, err error) {
+func (a *nodeAgent) claimTrouble(
+	ctx context.Context, pod *corev1.Pod, nodes int,
+) (trouble string, waits bool, err error) {
 	for _, name := range claimNames(pod) {
 		claim, err := a.cluster.claims.PersistentVolumeClaims(pod.Namespace).Get(name)
 		if err != nil && !apierrors.IsNotFound(err) {
@@ -121,7 +123,8 @@ func (a *nodeAgent) claimTrouble(ctx context.Context, pod *corev1.Pod, nodes int
 }
 
 func isUnbound(claim *corev1.PersistentVolumeClaim) bool {
-	return claim.DeletionTimestamp == nil && claim.Status.Phase != corev1.ClaimBound && claim.Status.Phase != corev1.ClaimLost
+	phase := claim.Status.Phase
+	return claim.DeletionTimestamp == nil && phase != corev1.ClaimBound && phase != corev1.ClaimLost
 }
 
 // claimProblem is kube-scheduler's word on one claim, nil for one that is not there.
@@ -130,7 +133,8 @@ func claimProblem(claim *corev1.PersistentVolumeClaim, name string) string {
 	case claim == nil:
 		return fmt.Sprintf("persistentvolumeclaim %q not found", name)
 	case claim.Status.Phase == corev1.ClaimLost:
-		return fmt.Sprintf("persistentvolumeclaim %q bound to non-existent persistentvolume %q", name, claim.Spec.VolumeName)
+		text := "persistentvolumeclaim %q bound to non-existent persistentvolume %q"
+		return fmt.Sprintf(text, name, claim.Spec.VolumeName)
 	case claim.DeletionTimestamp != nil:
 		return fmt.Sprintf("persistentvolumeclaim %q is being deleted", name)
 	case isUnbound(claim):

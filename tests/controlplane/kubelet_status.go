@@ -126,7 +126,9 @@ func setContainerStatuses(pod *corev1.Pod, status *corev1.PodStatus, view *podVi
 		}
 		status.ContainerStatuses = append(status.ContainerStatuses, making.status)
 	}
-	slices.SortFunc(status.ContainerStatuses, func(a, b corev1.ContainerStatus) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(status.ContainerStatuses, func(a, b corev1.ContainerStatus) int {
+		return strings.Compare(a.Name, b.Name)
+	})
 }
 
 func statusByName(statuses []corev1.ContainerStatus) map[string]*corev1.ContainerStatus {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -115,7 +116,8 @@ func (a *nodeAgent) grow(ctx context.Context, claim *corev1.PersistentVolumeClai
 			return err
 		}
 	}
-	_, err = a.client.CoreV1().PersistentVolumeClaims(claim.Namespace).UpdateStatus(ctx, grown(claim), metav1.UpdateOptions{})
+	claims := a.client.CoreV1().PersistentVolumeClaims(claim.Namespace)
+	_, err = claims.UpdateStatus(ctx, grown(claim), metav1.UpdateOptions{})
 	return err
 }
 
@@ -129,11 +131,16 @@ func grown(claim *corev1.PersistentVolumeClaim) *corev1.PersistentVolumeClaim {
 	claim.Status.Capacity[corev1.ResourceStorage] = size
 	claim.Status.AllocatedResources = corev1.ResourceList{corev1.ResourceStorage: size}
 	claim.Status.AllocatedResourceStatuses = nil
-	claim.Status.Conditions = nil
+	claim.Status.Conditions = slices.DeleteFunc(claim.Status.Conditions, isAboutGrowth)
 	return claim
 }
 
-// syncVolume removes a volume of ours that lost its claim: the controller manager leaves that to whoever provisioned it.
+func isAboutGrowth(one corev1.PersistentVolumeClaimCondition) bool {
+	return one.Type == corev1.PersistentVolumeClaimResizing ||
+		one.Type == corev1.PersistentVolumeClaimFileSystemResizePending
+}
+
+// syncVolume removes a volume of ours that lost its claim: the controller manager leaves that to its provisioner.
 func (a *nodeAgent) syncVolume(ctx context.Context, name string) (time.Duration, error) {
 	volume, err := a.cluster.volumes.Get(name)
 	if apierrors.IsNotFound(err) {
