@@ -3,7 +3,15 @@
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from sandbox.errors import StatusError, bad_request, invalid_value, precondition_failed, shown
+from sandbox.errors import (
+    StatusError,
+    bad_request,
+    dry_run_causes,
+    invalid_options,
+    invalid_value,
+    precondition_failed,
+    shown,
+)
 from sandbox.kinds import NAMESPACE_KEY, Kind
 from sandbox.model import ClusterModel
 from sandbox.values import Object, dig, timestamp
@@ -38,6 +46,10 @@ def options_of(body: Any, query: dict[str, str]) -> Options:
     if policy not in _POLICIES:
         _, text, field = invalid_value("propagationPolicy", policy, "must be Background, Foreground or Orphan")
         raise StatusError(422, "Invalid", f'DeleteOptions.meta.k8s.io "" is invalid: {field}: {text}')
+    listed = body.get("dryRun") or [query.get("dryRun", "")]
+    causes = [cause for value in listed for cause in dry_run_causes(str(value))]
+    if causes:
+        raise invalid_options("DeleteOptions", causes)
     grace = body.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
     return Options(
         uid=dig(body, "preconditions", "uid", default=""),

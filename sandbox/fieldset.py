@@ -5,7 +5,7 @@ A path is a tuple of elements in their stored form: `f:name` a field, `k:{"name"
 """
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from sandbox.schemas import Schema, field_schema, is_atomic_map, item_key, list_kind, resolve
 from sandbox.values import compact, equal
@@ -91,61 +91,151 @@ def element_of(schema: Schema, item: Any) -> str | None:
 
 
 def fields_of(value: dict[str, Any], schema: Schema) -> FieldSet:
-    """Every field an object sets, but for those that no manager owns."""
-    found: dict[Path, Any] = {}
-    leaves_of(value, schema, found)
+    """Every field an applied object sets, but for those that no manager owns."""
+    found: set[Path] = set()
+    for key, part in _ownable(value).items():
+        _add_fields(part, field_schema(schema, key), (f"f:{key}",), found)
     return frozenset(found)
 
 
-def leaves_of(value: dict[str, Any], schema: Schema, found: dict[Path, Any]) -> None:
-    """Paths with their values, of an object without the fields that no manager owns."""
-    for key, part in value.items():
-        if key in ("apiVersion", "kind"):
-            continue
-        if key == "metadata":
-            part = {name: inner for name, inner in part.items() if name not in _UNOWNED_METADATA}
-            if not part:
-                continue
-        _leaves(part, field_schema(schema, key), (f"f:{key}",), found)
+def _ownable(value: dict[str, Any]) -> dict[str, Any]:
+    """An object without what no manager owns."""
+    kept = {key: part for key, part in value.items() if key not in ("apiVersion", "kind")}
+    if "metadata" in kept:
+        kept["metadata"] = {key: part for key, part in kept["metadata"].items() if key not in _UNOWNED_METADATA}
+        if not kept["metadata"]:
+            del kept["metadata"]
+    return kept
 
 
-def _leaves(value: Any, schema: Schema | None, path: Path, found: dict[Path, Any]) -> None:
+def _add_fields(value: Any, schema: Schema | None, path: Path, found: set[Path]) -> None:
     schema = resolve(schema)
     if isinstance(value, dict) and value and not is_atomic_map(schema):
         for key, part in value.items():
-            _leaves(part, field_schema(schema, key), (*path, f"f:{key}"), found)
+            inner = (*path, f"f:{key}")
+            _add_fields(part, field_schema(schema, key), inner, found)
+            if key not in (schema.get("properties") or {}):
+                # The entry of a map, not a field of a struct: owned as such.
+                found.add(inner)
     elif isinstance(value, list) and list_kind(schema) != "atomic":
-        element = schema.get("items")
-        for item in value:
-            name = element_of(schema, item)
+        names = [element_of(schema, item) for item in value]
+        for name, item in zip(names, value, strict=True):
             if name is None:
                 continue
-            inner = (*path, name)
-            found[inner] = item if name.startswith("v:") else None
-            if name.startswith("k:"):
-                _leaves(item, element, inner, found)
+            found.add((*path, name))
+            if name.startswith("k:") and names.count(name) == 1:
+                _add_fields(item, schema.get("items"), (*path, name), found)
     else:
-        found[path] = value
+        found.add(path)
 
 
-def compare(before: dict[str, Any], after: dict[str, Any], schema: Schema) -> tuple[FieldSet, FieldSet]:
-    """Paths that are new or have another value, and paths that are gone."""
-    old: dict[Path, Any] = {}
-    new: dict[Path, Any] = {}
-    leaves_of(before, schema, old)
-    leaves_of(after, schema, new)
-    changed = frozenset(path for path, value in new.items() if path not in old or not equal(old[path], value))
-    return changed, frozenset(old.keys() - new.keys())
+class Change(NamedTuple):
+    """What tells two objects apart."""
+
+    #: Fields that are new or have another value.
+    changed: FieldSet
+    #: Fields that are gone.
+    removed: FieldSet
+
+
+def compare(before: dict[str, Any], after: dict[str, Any], schema: Schema, *, typed: bool = False) -> Change:
+    """The fields in which an object differs from another, whole structs and lists that come or go included.
+
+    Args:
+        typed: the objects are of a built-in kind, whose structs are there in Go even if nothing is set in them.
+    """
+    comparison = _Comparison(typed)
+    comparison.visit_map(_ownable(before), _ownable(after), schema, ())
+    changed, removed = (frozenset(found - {("f:metadata",)}) for found in (comparison.changed, comparison.removed))
+    return Change(changed, removed)
+
+
+class _Absent:
+    """Stands for a value that is not there, on one side of a comparison."""
+
+
+_ABSENT = _Absent()
+
+
+class _Comparison:
+    """The walk of structured-merge-diff's `Compare`."""
+
+    def __init__(self, typed: bool) -> None:
+        self._typed = typed
+        self.changed: set[Path] = set()
+        self.removed: set[Path] = set()
+
+    def _visit(self, old: Any, new: Any, schema: Schema | None, path: Path) -> None:
+        schema = resolve(schema)
+        shown = old if isinstance(new, _Absent) else new
+        if isinstance(shown, dict) and not is_atomic_map(schema) and (old or new) and _fits(old, dict):
+            self.visit_map(old, new, schema, path)
+        elif isinstance(shown, list) and list_kind(schema) != "atomic" and (old or new) and _fits(old, list):
+            self._visit_items(old, new, schema, path)
+        elif not isinstance(old, _Absent) and not isinstance(new, _Absent):
+            if not equal(old, new):
+                self.changed.add(path)
+            return
+        if isinstance(old, _Absent):
+            self.changed.add(path)
+        elif isinstance(new, _Absent):
+            self.removed.add(path)
+
+    def visit_map(self, old: Any, new: Any, schema: Schema, path: Path) -> None:
+        """Everything in two objects, either of which may be absent."""
+        keys = dict.fromkeys([*(old if isinstance(old, dict) else ()), *(new if isinstance(new, dict) else ())])
+        for key in keys:
+            found = field_schema(schema, key)
+            left, right = self._part(old, key, schema), self._part(new, key, schema)
+            self._visit(left, right, found, (*path, f"f:{key}"))
+
+    def _part(self, side: Any, key: str, schema: Schema) -> Any:
+        if not isinstance(side, dict):
+            return _ABSENT
+        if key in side:
+            return side[key]
+        if self._typed:
+            field = (schema.get("properties") or {}).get(key, {})
+            if field.get("default") == {}:
+                return {}
+            if key in (schema.get("required") or ()):
+                return None
+        return _ABSENT
+
+    def _visit_items(self, old: Any, new: Any, schema: Schema, path: Path) -> None:
+        before, after = (_by_element(side, schema) for side in (old, new))
+        for name in dict.fromkeys([*before, *after]):
+            left, right = before.get(name, []), after.get(name, [])
+            inner = (*path, name)
+            if len(left) > 1 or len(right) > 1:
+                # The same key more than once: one value, as far as owners go.
+                if not equal(left, right):
+                    (self.changed if right else self.removed).add(inner)
+                continue
+            self._visit(left[0] if left else _ABSENT, right[0] if right else _ABSENT, schema.get("items"), inner)
+
+
+def _fits(value: Any, wanted: type) -> bool:
+    return value is None or isinstance(value, (wanted, _Absent))
+
+
+def _by_element(items: Any, schema: Schema) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for item in items if isinstance(items, list) else ():
+        name = element_of(schema, item)
+        if name is not None:
+            found.setdefault(name, []).append(item)
+    return found
 
 
 def with_named_parents(fields: FieldSet) -> FieldSet:
-    """The set with every named field above its members."""
+    """The set with every named field above its members, but for `metadata`: no object is without."""
     found = set(fields)
     for path in fields:
         for length in range(len(path) - 1, 0, -1):
             if path[length - 1].startswith("f:"):
                 found.add(path[:length])
-    return frozenset(found)
+    return frozenset(found - {("f:metadata",)})
 
 
 def remove(value: dict[str, Any], path: Path, schema: Schema) -> None:

@@ -137,7 +137,7 @@ class ClusterModel:
         """
         item = writing.checked_body(kind, version, namespace, body)
         writing.check_types(kind, version, item)
-        writing.check_unknown_fields(kind, version, item, write.field_validation, write.warnings)
+        writing.check_unknown_fields(kind, version, item, write.field_validation, write.warnings, body)
         if item["metadata"].get("resourceVersion"):
             raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
         writer = ManagerKey(write.manager, "Update", kind.api_version(version.name), "")
@@ -193,7 +193,7 @@ class ClusterModel:
         item["metadata"].setdefault("name", name)
         writing.check_name(item, name)
         writing.check_types(kind, version, item)
-        writing.check_unknown_fields(kind, version, item, write.field_validation, write.warnings)
+        writing.check_unknown_fields(kind, version, item, write.field_validation, write.warnings, body)
         with self.store.lock:
             before = self.read(kind, namespace, name)
             uid = item["metadata"].get("uid")
@@ -226,6 +226,10 @@ class ClusterModel:
         """
         if patch_type == APPLY:
             return self._apply(kind, version, namespace, name, body, write, subresource)
+        if patch_type not in (JSON, MERGE, *(() if kind.custom else (STRATEGIC,))):
+            if not kind.custom:
+                raise StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+            raise unsupported_media_type((JSON, MERGE, APPLY))
         with self.store.lock:
             before = self.read(kind, namespace, name)
             shown = self.view(kind, version.name, before)
@@ -233,10 +237,8 @@ class ClusterModel:
                 item = patching.json_patch(shown, body)
             elif patch_type == MERGE:
                 item = patching.merge_patch(shown, body)
-            elif patch_type == STRATEGIC and not kind.custom:
-                item = patching.strategic_merge_patch(shown, body, version.schema)
             else:
-                raise unsupported_media_type((JSON, MERGE, *(() if kind.custom else (STRATEGIC,)), APPLY))
+                item = patching.strategic_merge_patch(shown, body, version.schema)
             try:
                 item = writing.checked_body(kind, version, namespace, item)
                 writing.check_types(kind, version, item)

@@ -6,7 +6,7 @@ from sandbox import fieldset
 from sandbox.errors import Cause, apply_conflict
 from sandbox.fieldset import EMPTY, FieldSet
 from sandbox.schemas import Schema, field_schema, is_atomic_map, list_kind, resolve
-from sandbox.values import Object, clone, dig, equal
+from sandbox.values import Object, clone, dig
 
 
 class ManagerKey(NamedTuple):
@@ -52,7 +52,7 @@ def entries_of(managers: Managers) -> list[Object]:
             "manager": key.manager,
             "operation": key.operation,
             "apiVersion": key.api_version,
-            "time": owned.time,
+            **({"time": owned.time} if owned.time else {}),
             "fieldsType": "FieldsV1",
             "fieldsV1": fieldset.encode(owned.fields),
         }
@@ -62,20 +62,20 @@ def entries_of(managers: Managers) -> list[Object]:
     return entries
 
 
-def record_update(before: Object | None, after: Object, schema: Schema, writer: ManagerKey, now: str) -> Managers:
+def record_update(
+    before: Object | None, after: Object, schema: Schema, writer: ManagerKey, now: str, *, typed: bool = False
+) -> Managers:
     """Owners after a write that is not an apply: the writer owns the fields whose values it changed."""
     managers = managers_of(before) if before else {}
-    changed, removed = fieldset.compare(before or {}, after, schema)
-    touched = changed | removed
-    if not touched:
-        return managers
+    change = fieldset.compare(before or {}, after, schema, typed=typed)
+    # What a subresource does not write is not its to own.
+    changed = frozenset(path for path in change.changed if (path[0] == "f:status") == (writer.subresource == "status"))
     for key, owned in list(managers.items()):
-        lost = owned.fields & (touched if key != writer else removed)
+        lost = owned.fields & (change.removed if key == writer else change.changed | change.removed)
         if lost:
             managers[key] = Owned(owned.fields - lost, owned.time)
-    mine = managers.get(writer, Owned(EMPTY, now))
     if changed:
-        managers[writer] = Owned(mine.fields | changed, now)
+        managers[writer] = Owned(managers.get(writer, Owned(EMPTY, now)).fields | changed, now)
     return managers
 
 
@@ -91,27 +91,35 @@ def apply(
     if live is None:
         return clone(config), {writer: Owned(wanted, now)}
     managers = managers_of(live)
+    earlier = _entry_of(writer, managers)
+    previous = managers.pop(earlier) if earlier else Owned(EMPTY, "")
     merged: Object = merge(live, config, schema)
-    changed, _ = fieldset.compare(live, merged, schema)
-    conflicts = {key: owned.fields & changed for key, owned in managers.items() if key != writer}
+    _prune(merged, previous.fields, EMPTY.union(wanted, managers_union(managers)), schema)
+    change = fieldset.compare(live, merged, schema)
+    conflicts = {key: owned.fields & change.changed for key, owned in managers.items()}
     conflicts = {key: fields for key, fields in conflicts.items() if fields}
     if conflicts and not force:
-        raise _conflict(conflicts, managers)
-    for key, fields in conflicts.items():
-        managers[key] = Owned(managers[key].fields - fields, managers[key].time)
-    previous = managers.get(writer, Owned(EMPTY, now))
-    if not changed and previous.fields == wanted:
-        return live, managers
-    managers[writer] = previous if previous.fields == wanted else Owned(wanted, now)
-    _prune(merged, previous.fields, managers, schema)
-    return merged, managers
+        raise _conflict(conflicts)
+    if not change.changed and not change.removed:
+        if earlier == writer and previous.fields == wanted:
+            return live, {**managers, writer: previous}
+        # Who owns what changes and nothing else: the time of the entry stays what it was, if it had one.
+        return merged, {**managers, writer: Owned(wanted, previous.time)}
+    touched = change.changed | change.removed
+    managers = {key: Owned(owned.fields - touched, owned.time) for key, owned in managers.items()}
+    return merged, {**managers, writer: Owned(wanted, now)}
 
 
-def _prune(merged: Object, previous: FieldSet, managers: Managers, schema: Schema) -> None:
+def _entry_of(writer: ManagerKey, managers: Managers) -> ManagerKey | None:
+    """The entry of an applier: one, whatever version it applied last."""
+    return next((key for key in managers if key._replace(api_version="") == writer._replace(api_version="")), None)
+
+
+def _prune(merged: Object, previous: FieldSet, kept: FieldSet, schema: Schema) -> None:
     """Take out what the manager applied before, no longer applies, and nobody else owns."""
-    if not previous - managers_union(managers):
+    if not previous - kept:
         return
-    gone = fieldset.with_named_parents(previous) - fieldset.with_named_parents(managers_union(managers))
+    gone = fieldset.with_named_parents(previous) - fieldset.with_named_parents(kept)
     for path in sorted(gone, key=lambda path: (len(path), path)):
         fieldset.remove(merged, path, schema)
 
@@ -121,12 +129,8 @@ def managers_union(managers: Managers) -> FieldSet:
     return EMPTY.union(*(owned.fields for owned in managers.values()))
 
 
-def _conflict(conflicts: dict[ManagerKey, FieldSet], managers: Managers) -> Exception:
-    named = [
-        (_show_manager(key, managers[key].time), fieldset.show(path))
-        for key, fields in conflicts.items()
-        for path in sorted(fields)
-    ]
+def _conflict(conflicts: dict[ManagerKey, FieldSet]) -> Exception:
+    named = [(_show_manager(key), fieldset.show(path)) for key, fields in conflicts.items() for path in sorted(fields)]
     causes: list[Cause] = [("FieldManagerConflict", f"conflict with {manager}", path) for manager, path in named]
     if len(named) == 1:
         return apply_conflict(causes, f"Apply failed with 1 conflict: conflict with {named[0][0]}: {named[0][1]}")
@@ -137,12 +141,12 @@ def _conflict(conflicts: dict[ManagerKey, FieldSet], managers: Managers) -> Exce
     return apply_conflict(causes, f"Apply failed with {len(named)} conflicts: " + "\n".join(lines))
 
 
-def _show_manager(key: ManagerKey, time: str) -> str:
+def _show_manager(key: ManagerKey) -> str:
     text = f'"{key.manager}"'
     if key.subresource:
         text += f' with subresource "{key.subresource}"'
     if key.operation == "Update":
-        text += f" using {key.api_version}" + (f" at {time}" if time else "")
+        text += f" using {key.api_version}"
     return text
 
 
@@ -164,14 +168,32 @@ def merge(live: Any, config: Any, schema: Schema | None) -> Any:
 
 
 def _merge_items(live: list[Any], config: list[Any], schema: Schema) -> list[Any]:
-    if list_kind(schema) == "set":
-        return [*live, *(item for item in config if not any(equal(item, other) for other in live))]
-    wanted = {fieldset.element_of(schema, item): item for item in config}
-    merged = []
-    for item in live:
-        element = fieldset.element_of(schema, item)
-        if element in wanted:
-            merged.append(merge(item, wanted.pop(element), schema.get("items")))
-        else:
-            merged.append(item)
-    return [*merged, *(clone(item) for item in wanted.values())]
+    """What is applied comes in its own order; what others have stays between the items it stood between.
+
+    The steps are those of structured-merge-diff: clients see the order they lead to.
+    """
+    left = [fieldset.element_of(schema, item) for item in live]
+    sent = {fieldset.element_of(schema, item): item for item in config}
+    # A key that is there more than once has no item to merge with.
+    found = {name: item for name, item in zip(left, live, strict=True) if left.count(name) == 1}
+    right, shared = list(sent), [name for name in sent if name in left]
+    merged: list[Any] = []
+    done: set[str | None] = set()
+    at, to = 0, 0
+    while at < len(left) or to < len(right):
+        if at < len(left) and (left[at] not in sent or left[at] in done):
+            if left[at] not in sent:
+                merged.append(live[at])
+            at += 1
+            continue
+        if at < len(left) and to < len(right) and left[at] != right[to] and shared and shared[0] != left[at]:
+            at += 1
+            continue
+        name = right[to]
+        at += at < len(left) and left[at] == name
+        merged.append(merge(found[name], sent[name], schema.get("items")) if name in found else clone(sent[name]))
+        done.add(name)
+        to += 1
+        if shared and shared[0] == name:
+            shared.pop(0)
+    return merged

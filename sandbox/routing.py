@@ -1,18 +1,26 @@
 """URLs and content negotiation: from an HTTP request to what is asked of the model."""
 
-import json
-import re
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import yaml
-
-from sandbox import protobuf
-from sandbox.errors import StatusError, bad_request, no_such_resource, not_acceptable
+from sandbox import bodies
+from sandbox.errors import (
+    Cause,
+    StatusError,
+    bad_request,
+    dry_run_causes,
+    forbidden_field,
+    invalid_options,
+    no_such_resource,
+    not_acceptable,
+    required,
+)
 from sandbox.kinds import Kind
 from sandbox.model import APPLY, Write
 
-_SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}")
+#: Bytes of a field manager's name.
+_MANAGER_MAX = 128
+_MODES = ("", "Ignore", "Strict", "Warn")
 _SUBRESOURCES = ("status", "scale", "finalize", "log", "exec", "attach", "portforward", "proxy", "eviction", "binding")
 
 
@@ -90,35 +98,10 @@ def decoded_body(request: Request) -> Any:
     Raises:
         StatusError: 400, it does not parse; 415, a format that is not spoken here.
     """
-    if not request.body:
-        return None
     kind = media_type(request)
-    if "protobuf" in kind:
-        return protobuf.decode(request.body)
-    try:
-        if "yaml" in kind:
-            return _yaml(request.body)
-        return json.loads(request.body.decode(), parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise bad_request(f"error decoding the request body: {error}") from None
-
-
-def _no_constant(text: str) -> Any:
-    raise ValueError(f"invalid character '{text[0]}' looking for beginning of value")
-
-
-def _yaml(body: bytes) -> Any:
-    if _SURROGATE.search(body):
-        # JSON clients escape what is beyond the BMP as two surrogates; the YAML parser of a real server refuses them.
-        raise bad_request("error decoding YAML: yaml: invalid Unicode character escape code")
-    try:
-        return json.loads(body.decode(), parse_constant=_no_constant)
-    except ValueError:
-        pass
-    try:
-        return yaml.load(body.decode(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  a safe loader
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise bad_request(f"error decoding YAML: {error}") from None
+    if request.method in ("POST", "PUT"):
+        bodies.check_plain(kind)
+    return bodies.decode(request.body, kind)
 
 
 def media_type(request: Request) -> str:
@@ -166,23 +149,45 @@ def write_of(request: Request) -> Write:
     """Who writes and how.
 
     Raises:
-        StatusError: 400, not a dry run that is known; 422, an apply without a field manager.
+        StatusError: 422, options that are not known or do not fit.
     """
     query = request.query
-    dry_run = query.get("dryRun", "")
-    if dry_run not in ("", "All"):
-        raise bad_request(f'Invalid value: "{dry_run}": dryRun must be All')
+    check_write_options(request.method, query, applying=media_type(request) == APPLY)
     agent = request.headers.get("user-agent", "unknown").partition("/")[0][:128]
-    manager = query.get("fieldManager", "")
-    if not manager and request.method == "PATCH" and media_type(request) == APPLY:
-        text = 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
-        raise StatusError(422, "Invalid", text)
     return Write(
-        manager=manager or agent or "unknown",
-        dry_run=dry_run == "All",
+        manager=query.get("fieldManager", "") or agent or "unknown",
+        dry_run=query.get("dryRun", "") == "All",
         field_validation=query.get("fieldValidation") or "Warn",
-        force=query.get("force") in ("true", "1", "True"),
+        force=query.get("force", "") not in ("", "false", "0"),
     )
+
+
+_OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions"}
+
+
+def check_write_options(method: str, query: dict[str, str], *, applying: bool) -> None:
+    """Refuse what a write cannot be asked for.
+
+    Raises:
+        StatusError: 422, every option that is wrong.
+    """
+    causes: list[Cause] = []
+    manager = query.get("fieldManager", "")
+    if method == "PATCH" and applying and not manager:
+        causes.append(required("fieldManager", "is required for apply patch"))
+    if method == "PATCH" and not applying and "force" in query:
+        causes.append(forbidden_field("force", "may not be specified for non-apply patch"))
+    if len(manager.encode()) > _MANAGER_MAX:
+        text = f"Too long: may not be more than {_MANAGER_MAX} bytes"
+        causes.append(("FieldValueTooLong", text, "fieldManager"))
+    causes += dry_run_causes(query.get("dryRun", ""))
+    mode = query.get("fieldValidation", "")
+    if mode not in _MODES:
+        listed = ", ".join(f'"{known}"' for known in _MODES)
+        text = f'Unsupported value: "{mode}": supported values: {listed}'
+        causes.append(("FieldValueNotSupported", text, "fieldValidation"))
+    if causes:
+        raise invalid_options(_OPTIONS[method], causes)
 
 
 def seconds_of(text: str | None, default: float) -> float:

@@ -54,5 +54,6 @@ def write_scale(model: ClusterModel, kind: Kind, namespace: str, name: str, scal
         for key in parents:
             node = node.setdefault(key, {})
         node[last] = replicas
+        write.subresource = "scale"
         model.replace(kind, kind.version(kind.storage_version), namespace, name, item, write)
         return read_scale(model, kind, namespace, name)

@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-from sandbox import customkinds, defaults, validation
+from sandbox import customkinds, defaults, gotypes, validation
 from sandbox.bodies import repeated_fields
 from sandbox.errors import Cause, StatusError, bad_request, causes_of, invalid, invalid_value
 from sandbox.kinds import CRD_KEY, Kind, Version
-from sandbox.schemachecks import custom_causes, duplicates, violations
+from sandbox.schemachecks import custom_causes, violations
 from sandbox.schemas import metadata_schema
 from sandbox.structural import prune, unknown_fields, with_defaults
 from sandbox.values import Object, clone, equal
@@ -75,24 +75,24 @@ def check_types(kind: Kind, version: Version, item: Object) -> None:
     parts = (
         violations(item["metadata"], metadata_schema(), "metadata") if kind.custom else violations(item, version.schema)
     )
-    for reason, text, _ in parts:
+    for reason, text, field in parts:
         # A null decodes to the zero value of any type.
         if reason == "FieldValueTypeInvalid" and not text.startswith('Invalid value: "null"'):
-            raise bad_request(
-                f'{kind.kind} in version "{version.name}" cannot be handled as a {kind.kind}: json: cannot unmarshal: '
-                f"{text}"
-            )
+            fault = gotypes.decode_fault(item, kind, version, field)
+            raise bad_request(f'{kind.kind} in version "{version.name}" cannot be handled as a {kind.kind}: {fault}')
 
 
-def check_unknown_fields(kind: Kind, version: Version, body: Object, mode: str, warnings: list[str]) -> None:
-    """`fieldValidation`: Strict refuses unknown fields, Warn names them.
+def check_unknown_fields(
+    kind: Kind, version: Version, body: Object, mode: str, warnings: list[str], sent: Any = None
+) -> None:
+    """`fieldValidation`: Strict refuses unknown fields, and those that stand twice in what was sent; Warn names them.
 
     Raises:
         StatusError: 400, unknown fields under Strict.
     """
     if mode == "Ignore":
         return
-    unknown = [f'duplicate field "{path}"' for path in repeated_fields(body)]
+    unknown = [f'duplicate field "{path}"' for path in repeated_fields(sent)]
     unknown += [f'unknown field "{path}"' for path in unknown_fields(body, version.schema)]
     if not unknown:
         return
@@ -161,7 +161,8 @@ def _builtin_causes(kind: Kind, item: Object, before: Object | None) -> list[Cau
     # Written by the server and its controllers: not looked at again.
     body = {key: value for key, value in item.items() if key != "status"}
     body["metadata"] = {key: value for key, value in item["metadata"].items() if key != "managedFields"}
-    found = [*violations(body, kind.storage_schema), *duplicates(body, kind.storage_schema)]
+    # The same port or variable twice is let in, with a warning: which lists take no duplicates is for each kind to say.
+    found = list(violations(body, kind.storage_schema))
     found += validation.builtin_causes(kind.kind, item)
     if before is not None:
         found += validation.change_causes(kind.kind, before, item)

@@ -38,6 +38,45 @@ KEPT = (
     "x-kubernetes-patch-strategy",
 )
 PREFIX = "io.k8s."
+#: Structs that are part of their parent and no pointer, so that they are there even if nothing is set in them. The API
+#: server's own description marks them with `default: {}`; field owners of built-in kinds depend on it.
+INLINE_STRUCTS = """
+apps.v1.Deployment: spec status
+apps.v1.DeploymentSpec: strategy template
+apps.v1.ReplicaSet: spec status
+apps.v1.ReplicaSetSpec: template
+apps.v1.StatefulSet: spec status
+apps.v1.StatefulSetSpec: template updateStrategy
+batch.v1.Job: spec status
+batch.v1.JobSpec: template
+coordination.v1.Lease: spec
+core.v1.Container: resources
+core.v1.ContainerStatus: lastState state
+core.v1.EphemeralContainer: resources
+core.v1.Event: involvedObject source
+core.v1.Namespace: spec status
+core.v1.Node: spec status
+core.v1.NodeDaemonEndpoints: kubeletEndpoint
+core.v1.NodeStatus: daemonEndpoints nodeInfo
+core.v1.PersistentVolumeClaim: spec status
+core.v1.PersistentVolumeClaimSpec: resources
+core.v1.PersistentVolumeClaimTemplate: metadata spec
+core.v1.Pod: spec status
+core.v1.PodTemplateSpec: metadata spec
+core.v1.PreferredSchedulingTerm: preference
+core.v1.ResourceQuota: spec status
+core.v1.Service: spec status
+core.v1.ServiceStatus: loadBalancer
+core.v1.WeightedPodAffinityTerm: podAffinityTerm
+events.v1.Event: deprecatedSource regarding
+networking.v1.HTTPIngressPath: backend
+networking.v1.Ingress: spec status
+networking.v1.IngressServiceBackend: port
+networking.v1.IngressStatus: loadBalancer
+networking.v1.NetworkPolicy: spec
+networking.v1.NetworkPolicySpec: podSelector
+policy.v1.PodDisruptionBudget: spec status
+"""
 SPECIAL: dict[str, dict[str, Any]] = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": {"type": "string", "format": "quantity"},
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": {"x-kubernetes-int-or-string": True},
@@ -103,6 +142,10 @@ def main() -> None:
     # The description lost these two, and the keys of the ports depend on them.
     for name in ("api.core.v1.ContainerPort", "api.core.v1.ServicePort"):
         found[name]["properties"]["protocol"]["default"] = "TCP"
+    for line in INLINE_STRUCTS.split("\n"):
+        name, _, fields = line.partition(": ")
+        for field in fields.split():
+            found[f"api.{name}"]["properties"][field]["default"] = {}
     lines = [f"{json.dumps(name)}:{json.dumps(found[name], separators=(',', ':'))}" for name in sorted(found)]
     TARGET.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 

@@ -305,7 +305,7 @@ def test_text_beyond_the_basic_plane_is_accepted_as_utf8_and_refused_as_escapes(
         ("GET", "/api/v1/pods?limit=abc", None, 400),
         ("DELETE", "/api/v1/namespaces/default/pods/x", {"gracePeriodSeconds": "soon"}, 400),
         ("POST", "/api/v1/namespaces/default/configmaps", {}, 422),
-        ("POST", "/api/v1/namespaces/default/configmaps?dryRun=Some", {"metadata": {"name": "x"}}, 400),
+        ("POST", "/api/v1/namespaces/default/configmaps?dryRun=Some", {"metadata": {"name": "x"}}, 422),
         ("PATCH", "/api/v1/namespaces/default/configmaps/x", {"data": {}}, 404),
         ("POST", "/sandbox/nonsense", {}, 404),
         ("POST", "/sandbox/break", {"namespace": "x"}, 400),

@@ -176,6 +176,7 @@ def test_a_sandbox_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 def test_a_restored_sandbox_serves_its_definitions_and_collects_garbage(tmp_path: Path, bench: Bench) -> None:
     definition = clone(bench.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", "widgets.example.com", ""))
+    del definition["metadata"]["resourceVersion"]
     first = Sandbox(state_dir=tmp_path)
     first.world.bootstrap()
     kind, version = first.model.resource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
