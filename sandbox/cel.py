@@ -54,6 +54,10 @@ def evaluate(text: str, scope: Scope) -> Any:
         return _eval(parse(text), scope)
     except CelSyntaxError as error:
         raise CelUnsupportedError(str(error)) from error
+    except CelError:
+        raise
+    except ValueError as error:
+        raise CelError(str(error)) from error
     except (TypeError, KeyError, IndexError, AttributeError, ArithmeticError, re.error) as error:
         raise CelError(f"{type(error).__name__}: {error}") from error
 

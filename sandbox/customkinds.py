@@ -1,9 +1,8 @@
 """CustomResourceDefinitions: checked, given a status, and turned into a kind."""
 
-from typing import Any
-
-from sandbox.errors import Cause, invalid, invalid_value, required
+from sandbox.errors import Cause, invalid, invalid_value, required, unsupported
 from sandbox.kinds import GroupKind, Kind, Version
+from sandbox.schemarules import schema_causes
 from sandbox.schemas import OPEN_SCHEMA, Schema, metadata_schema
 from sandbox.values import Object, clone, dig
 
@@ -75,10 +74,12 @@ def checked(crd: Object) -> None:
 
 
 def _causes(spec: Object, name: str) -> list[Cause]:
-    causes = [required(f"spec.{key}") for key in ("group", "names", "scope", "versions") if not spec.get(key)]
+    causes = [required(f"spec.{key}") for key in ("group", "names", "scope") if not spec.get(key)]
     if causes:
         return causes
-    names, versions = spec["names"], spec["versions"]
+    names, versions = spec["names"], spec.get("versions") or []
+    if spec["scope"] not in ("Cluster", "Namespaced"):
+        causes.append(unsupported("spec.scope", spec["scope"], ["Cluster", "Namespaced"]))
     causes += [required(f"spec.names.{key}") for key in ("plural", "kind") if not names.get(key)]
     wanted = f"{names.get('plural')}.{spec['group']}"
     if name != wanted:
@@ -87,39 +88,20 @@ def _causes(spec: Object, name: str) -> list[Cause]:
         causes.append(
             invalid_value("spec.versions", versions, "must have exactly one version marked as storage version")
         )
+        causes.append(invalid_value("status.storedVersions", None, "must have at least one stored version"))
     if dig(spec, "conversion", "strategy", default="None") != "None":
         causes.append(invalid_value("spec.conversion.strategy", "Webhook", "the sandbox converts with None only"))
+    alike = all(version.get("schema") == versions[0].get("schema") for version in versions)
     for at, version in enumerate(versions):
         path = f"spec.versions[{at}].schema.openAPIV3Schema"
         schema = dig(version, "schema", "openAPIV3Schema")
         if schema is None:
-            causes.append(required(path, "schemas are required"))
-        else:
-            causes += _structural_causes(schema, path)
-    return causes
-
-
-def _structural_causes(schema: Any, path: str) -> list[Cause]:
-    """Schemas must name a type everywhere, or say that anything goes."""
-    if not isinstance(schema, dict):
-        return [invalid_value(path, schema, "must be a schema")]
-    causes: list[Cause] = []
-    free = schema.get("x-kubernetes-int-or-string") or schema.get("x-kubernetes-preserve-unknown-fields")
-    if not schema.get("type") and not free:
-        causes.append(required(f"{path}.type", "must not be empty for specified object fields"))
-    if schema.get("type") == "array" and "items" not in schema:
-        causes.append(required(f"{path}.items", "must be specified"))
-    if schema.get("properties") and schema.get("additionalProperties"):
-        causes.append(
-            ("FieldValueForbidden", "Forbidden: additionalProperties and properties are mutual exclusive", path)
-        )
-    for key, part in (schema.get("properties") or {}).items():
-        if key == "metadata" and path.endswith("openAPIV3Schema"):
-            continue
-        causes += _structural_causes(part, f"{path}.properties[{key}]")
-    for key in ("items", "additionalProperties"):
-        if isinstance(schema.get(key), dict):
-            causes += _structural_causes(schema[key], f"{path}.{key}")
+            causes.append(required(path))
+        elif not alike:
+            causes += schema_causes(schema, path)
+        elif at == 0:
+            # What all versions have in common is kept, and complained of, in one place.
+            causes += schema_causes(schema, "spec.validation.openAPIV3Schema")
     return causes
 
 

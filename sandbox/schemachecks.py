@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from sandbox.cel import CelError, CelUnsupportedError, evaluate
+from sandbox.cel import Absent, CelError, CelUnsupportedError, Present, evaluate
 from sandbox.errors import Cause, invalid_value, required, shown, unsupported
 from sandbox.fieldset import element_of
 from sandbox.schemas import INT_OR_STRING, Schema, field_schema, list_keys, list_kind, resolve
@@ -234,6 +234,8 @@ def _broken_rule(rule: dict[str, Any], value: Any, before: Any, schema: Schema, 
         if before is MISSING and not rule.get("optionalOldSelf"):
             return None
         scope["oldSelf"] = before
+        if rule.get("optionalOldSelf"):
+            scope["oldSelf"] = Absent() if before is MISSING else Present(before)
     elif before is not MISSING and equal(value, before):
         return None
     field, kind = path or "<nil>", schema.get("type", "object")

@@ -23,6 +23,7 @@ BYTES = "'^([1-9][0-9]{5,17}|[1-9][0-9]{0,8}(\\.[0-9]{1,3})?(Ki|Mi|Gi|Ti|Pi|k|M|
 CPU = "'^([1-9][0-9]{0,6}m|[1-9][0-9]{0,4}(\\.[0-9]{1,3})?|0\\.[0-9]{1,3})$'"
 HOST = "'^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$'"
 VERSION = "'^v?(0|[1-9][0-9]{0,4})\\.(0|[1-9][0-9]{0,4})\\.(0|[1-9][0-9]{0,4})(-[0-9A-Za-z][-.0-9A-Za-z]{0,30})?$'"
+NO_DATE, DATE = '"2026-13-01T00:00:00Z"', "conditions[0].lastTransitionTime"
 PHASES = '"Pending", "Installing", "Ready", "Failed", "Upgrading"'
 NAME = "the name must start with a letter and hold only a-z, 0-9 and '-', because Services are named after it; "
 NAME += "for example prod"
@@ -374,10 +375,7 @@ def test_the_status_of_a_creation_is_left_out(server: Server) -> None:
                 (
                     "FieldValueTypeInvalid",
                     "status.conditions[0].lastTransitionTime",
-                    (
-                        'Invalid value: "2026-13-01T00:00:00Z": conditions[0].lastTransitionTime in body must be of type '
-                        'date-time: "2026-13-01T00:00:00Z"'
-                    ),
+                    f"Invalid value: {NO_DATE}: {DATE} in body must be of type date-time: {NO_DATE}",
                 ),
             ],
         ),

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_the_revision_of_a_list_is_not_below_that_of_its_items_and_moves_on(serv
 # -- pages ---------------------------------------------------------------------------------------------------------
 
 
-def paged(server: Server, limit: int, **params: object) -> list[Object]:
+def paged(server: Server, limit: int, **params: Any) -> list[Object]:
     """All pages of the Widgets."""
     pages: list[Object] = []
     token = None
