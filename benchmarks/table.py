@@ -37,6 +37,12 @@ def compared(name: str, value: float, unit: str, peer: str, peer_value: float, *
     )
 
 
+def within(name: str, value: float, unit: str, peer: str, peer_value: float, *, at_most: float) -> Row:
+    """A row whose bar is how many times the peer's cost it may be."""
+    row = beside(name, value, unit, peer, peer_value)
+    return msgspec.structs.replace(row, bar=f"<= {at_most:.3g} x", passed=value / peer_value <= at_most)
+
+
 def beside(name: str, value: float, unit: str, peer: str, peer_value: float) -> Row:
     """A row that shows a ratio to a peer and has no bar."""
     return Row(name=name, value=value, unit=unit, peer=peer, peer_value=peer_value, ratio=value / peer_value)
