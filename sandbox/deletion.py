@@ -90,10 +90,10 @@ def delete(model: ClusterModel, kind: Kind, namespace: str, name: str, options: 
         item = model.read(kind, namespace, name)
         meta = item["metadata"]
         if options.uid and options.uid != meta["uid"]:
-            raise precondition_failed(kind.plural, kind.group, name, "UID", options.uid, meta["uid"])
+            raise precondition_failed(kind.kind, kind.group, name, "UID", options.uid, meta["uid"])
         if options.resource_version and options.resource_version != meta["resourceVersion"]:
             raise precondition_failed(
-                kind.plural, kind.group, name, "ResourceVersion", options.resource_version, meta["resourceVersion"]
+                kind.kind, kind.group, name, "ResourceVersion", options.resource_version, meta["resourceVersion"]
             )
         marked = _marked(model, kind, item, options)
         if options.dry_run or marked is None:

@@ -85,13 +85,14 @@ def modified(plural: str, group: str, name: str) -> StatusError:
     return StatusError(409, "Conflict", text, _details(plural, group, name))
 
 
-def precondition_failed(plural: str, group: str, name: str, what: str, wanted: str, found: str) -> StatusError:
-    """409: uid or resourceVersion in the preconditions differs."""
+def precondition_failed(kind: str, group: str, name: str, what: str, wanted: str, found: str) -> StatusError:
+    """409: uid or resourceVersion in the preconditions of a deletion differs."""
+    why = "deleted and then recreated" if what == "UID" else "modified"
     text = (
-        f'Operation cannot be fulfilled on {qualified(plural, group)} "{name}": Precondition failed: '
-        f"{what} in precondition: {wanted}, {what} in object meta: {found}"
+        f'Operation cannot be fulfilled on {qualified(kind, group)} "{name}": the {what} in the precondition ({wanted}) '
+        f"does not match the {what} in record ({found}). The object might have been {why}"
     )
-    return StatusError(409, "Conflict", text, _details(plural, group, name))
+    return StatusError(409, "Conflict", text, _details(kind, group, name))
 
 
 def stored_under_another_uid(

@@ -174,6 +174,10 @@ def _not_found(refusal: Refusal, is_status: bool) -> ClusterError:
     )
 
 
+#: In the words of the registry that deletes, of the storage below it, and of server-side apply.
+_OTHER_UID = re.compile(r"the UID in the precondition|UID in precondition|uid mismatch")
+
+
 def _conflict(refusal: Refusal, _is_status: bool) -> ClusterError:
     call = refusal.call
     if refusal.reason == "AlreadyExists":
@@ -183,7 +187,7 @@ def _conflict(refusal: Refusal, _is_status: bool) -> ClusterError:
     managers = sorted(set(re.findall(r"conflicts? with \"([^\"]{1,128})\"", refusal.text)))
     if managers:
         return refusal.error(TRANSIENT, "Conflict", f"{call.subject} is also written by {', '.join(managers[:5])}")
-    if "UID in precondition" in refusal.text or "uid mismatch" in refusal.text:
+    if _OTHER_UID.search(refusal.text):
         return refusal.error(TRANSIENT, "UidMismatch", f"{call.subject} is another object now: its uid changed")
     return refusal.error(TRANSIENT, "Conflict", f"{call.subject} was changed by somebody else meanwhile")
 

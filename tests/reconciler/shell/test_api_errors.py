@@ -135,6 +135,17 @@ MISSING_CRD = "404 page not found\n"
             "UidMismatch",
             [],
         ),
+        (
+            refused(
+                409,
+                "Conflict",
+                'Operation cannot be fulfilled on ConfigMap "x": the UID in the precondition (a) does not match the UID '
+                "in record (b). The object might have been deleted and then recreated",
+            ),
+            T,
+            "UidMismatch",
+            [],
+        ),
         (refused(409, "AlreadyExists", 'configmaps "x" already exists', CONFIG), T, "AlreadyExists", ["obs/prod-loki"]),
         (
             refused(422, "Invalid", IMMUTABLE, causes=[{"reason": "FieldValueForbidden", "field": "spec"}]),

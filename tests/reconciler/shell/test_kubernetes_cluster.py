@@ -147,6 +147,13 @@ def test_delete_sends_a_uid_precondition_and_background_propagation(
     [
         status(404, "NotFound", 'configmaps "a" not found', name="a", kind="configmaps"),
         status(409, "Conflict", "Precondition failed: UID in precondition: x, UID in object meta: y", name="a"),
+        status(
+            409,
+            "Conflict",
+            'Operation cannot be fulfilled on ConfigMap "a": the UID in the precondition (x) does not match the UID in '
+            "record (y). The object might have been deleted and then recreated",
+            name="a",
+        ),
         status(404, "NotFound", 'namespaces "obs" not found', name="obs", kind="namespaces"),
     ],
 )
