@@ -89,8 +89,8 @@ def precondition_failed(kind: str, group: str, name: str, what: str, wanted: str
     """409: uid or resourceVersion in the preconditions of a deletion differs."""
     why = "deleted and then recreated" if what == "UID" else "modified"
     text = (
-        f'Operation cannot be fulfilled on {qualified(kind, group)} "{name}": the {what} in the precondition ({wanted}) '
-        f"does not match the {what} in record ({found}). The object might have been {why}"
+        f'Operation cannot be fulfilled on {qualified(kind, group)} "{name}": the {what} in the precondition '
+        f"({wanted}) does not match the {what} in record ({found}). The object might have been {why}"
     )
     return StatusError(409, "Conflict", text, _details(kind, group, name))
 

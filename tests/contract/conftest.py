@@ -4,6 +4,7 @@ Where a test passes on one and not on the other, the sandbox is wrong.
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,8 +21,11 @@ from tests.fixtures.controlplane import *  # noqa: F403  # fixtures are used by 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every test that asks for `server` runs on each server there is."""
     if "server" in metafunc.fixturenames:
-        real = metafunc.config.getoption("--control-plane", default=False)
-        metafunc.parametrize("server", ["sandbox", *(["apiserver"] if real else [])], indirect=True)
+        metafunc.parametrize("server", _names(metafunc.config), indirect=True)
+
+
+def _names(config: pytest.Config) -> list[str]:
+    return ["sandbox", *(["apiserver"] if config.getoption("--control-plane") else [])]
 
 
 @pytest.fixture(scope="session")
@@ -49,11 +53,24 @@ def contract_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def server(request: pytest.FixtureRequest, contract_home: Path) -> Iterator[Server]:
     """The server under test, with a namespace of the test's own that goes away after it."""
-    connection: Connection = request.getfixturevalue(f"{request.param}_connection")
+    with _fresh(request.getfixturevalue(f"{request.param}_connection"), contract_home) as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def servers(request: pytest.FixtureRequest, contract_home: Path) -> Iterator[list[Server]]:
+    """All servers there are at once, to compare what they make of the same."""
+    with ExitStack() as stack:
+        connections = [request.getfixturevalue(f"{name}_connection") for name in _names(request.config)]
+        yield [stack.enter_context(_fresh(connection, contract_home)) for connection in connections]
+
+
+@contextmanager
+def _fresh(connection: Connection, home: Path) -> Iterator[Server]:
     namespace = f"contract-{uuid4().hex[:12]}"
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
     assert connection.request("POST", "/api/v1/namespaces", body).status == 201
-    yield Server(connection, namespace, contract_home)
+    yield Server(connection, namespace, home)
     connection.request("DELETE", f"/api/v1/namespaces/{namespace}")
 
 

@@ -139,8 +139,8 @@ MISSING_CRD = "404 page not found\n"
             refused(
                 409,
                 "Conflict",
-                'Operation cannot be fulfilled on ConfigMap "x": the UID in the precondition (a) does not match the UID '
-                "in record (b). The object might have been deleted and then recreated",
+                'Operation cannot be fulfilled on ConfigMap "x": the UID in the precondition (a) does not match the '
+                "UID in record (b). The object might have been deleted and then recreated",
             ),
             T,
             "UidMismatch",
