@@ -36,6 +36,8 @@ def allocate(store: Store, kind: Kind, item: Object) -> None:
             spec["clusterIP"] = _free_address(store)
         spec.setdefault("clusterIPs", [spec["clusterIP"]])
         item.setdefault("status", {"loadBalancer": {}})
+        if spec.get("type") in ("NodePort", "LoadBalancer") and spec.get("allocateLoadBalancerNodePorts") is not False:
+            _give_node_ports(store, spec.get("ports") or [])
     elif kind.key == claims.CLAIMS and "storageClassName" not in item["spec"]:
         name = claims.default_class(store)
         if name:
@@ -46,3 +48,14 @@ def _free_address(store: Store) -> str:
     taken = {dig(item, "spec", "clusterIP") for item in store.items(SERVICES)}
     candidates = (f"10.96.{number // 250}.{number % 250 + 1}" for number in count(1))
     return next(address for address in candidates if address not in taken)
+
+
+def _give_node_ports(store: Store, ports: list[Object]) -> None:
+    """A port of every node for each port that has none."""
+    services = store.items(SERVICES)
+    taken = {port.get("nodePort") for item in services for port in dig(item, "spec", "ports", default=[])}
+    taken |= {port.get("nodePort") for port in ports}
+    free = (number for number in range(30000, 32768) if number not in taken)
+    for port in ports:
+        if not port.get("nodePort"):
+            port["nodePort"] = next(free)

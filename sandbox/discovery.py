@@ -8,7 +8,7 @@ from sandbox.values import Object
 VERSION: Object = {
     "major": "1",
     "minor": "37",
-    "gitVersion": "v1.37.0+sandbox",
+    "gitVersion": "v1.37.2+sandbox",
     "gitCommit": "0000000000000000000000000000000000000000",
     "gitTreeState": "clean",
     "buildDate": "1970-01-01T00:00:00Z",

@@ -171,3 +171,14 @@ def matches_labels(selector: Object, labels: dict[str, str]) -> bool:
         if not holds:
             return False
     return True
+
+
+def shown_selector(selector: Object) -> str:
+    """A `LabelSelector` object as text: `app=web,tier in (a,b)`."""
+    words = {"In": "in", "NotIn": "notin"}
+    terms = [(key, f"{key}={value}") for key, value in (selector.get("matchLabels") or {}).items()]
+    for term in selector.get("matchExpressions") or []:
+        key, operator, values = term["key"], term["operator"], ",".join(sorted(term.get("values") or []))
+        simple = key if operator == "Exists" else f"!{key}"
+        terms.append((key, f"{key} {words[operator]} ({values})" if operator in words else simple))
+    return ",".join(text for _, text in sorted(terms))

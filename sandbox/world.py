@@ -29,6 +29,20 @@ _CORE_OBJECTS: tuple[tuple[str, str, Object], ...] = (
                 "labels": {"kubernetes.io/hostname": "sandbox", "kubernetes.io/os": "linux"},
             },
             "spec": {},
+            "status": {
+                "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}],
+                "addresses": [
+                    {"type": "InternalIP", "address": "127.0.0.1"},
+                    {"type": "Hostname", "address": "sandbox"},
+                ],
+                "nodeInfo": {
+                    "architecture": "amd64",
+                    "containerRuntimeVersion": "none",
+                    "kubeletVersion": "v1.37.2",
+                    "operatingSystem": "linux",
+                    "osImage": "none: no container runs here",
+                },
+            },
         },
     ),
     (

@@ -63,7 +63,7 @@ def test_a_watch_from_a_list_shows_what_came_after_it_in_order(server: Server) -
 
 
 @pytest.mark.parametrize("params", [{}, {"resourceVersion": "0"}], ids=["unset", "zero"])
-def test_a_watch_from_nowhere_begins_with_what_is_there(server: Server, params: dict[str, str]) -> None:
+def test_a_watch_from_nowhere_begins_with_what_is_there(server: Server, params: Object) -> None:
     for name in ("b", "a"):
         server.create(widget(name)).ok()
     at = now_at(server)
@@ -322,7 +322,7 @@ def test_a_watch_from_the_future_is_silent_until_it_comes(server: Server) -> Non
 
 def test_a_streamed_list_from_the_future_is_a_timeout(server: Server) -> None:
     at = int(now_at(server)) + 100_000_000
-    params = {"sendInitialEvents": True, "resourceVersionMatch": "NotOlderThan", "resourceVersion": str(at)}
+    params: Object = {"sendInitialEvents": True, "resourceVersionMatch": "NotOlderThan", "resourceVersion": str(at)}
     (event,) = all_of(server, timeoutSeconds=6, **params)
     assert event["type"] == "ERROR"
     assert (event["object"]["code"], event["object"]["reason"]) == (504, "Timeout")
