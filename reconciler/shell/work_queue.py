@@ -13,6 +13,10 @@ from typing import Generic, Protocol, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
+#: So long after a crash a key is not worked on again, however often it is added: what made it crash (a server that
+#: refuses writes) is likely to be there still, and changes may come by the dozen.
+REST_SECONDS = 1.0
+
 
 class QueueObserver(Protocol):
     """What the queue counts, in the words of controller-runtime."""
@@ -75,6 +79,8 @@ class WorkQueue(Generic[Key]):
         self._due: dict[Key, float] = {}
         self._order = itertools.count()
         self._failures: dict[Key, int] = {}
+        #: Keys that crashed -> until when they rest.
+        self._resting: dict[Key, float] = {}
         self._closed = False
 
     def add(self, key: Key) -> None:
@@ -87,21 +93,17 @@ class WorkQueue(Generic[Key]):
         if delay_seconds <= 0:
             self.add(key)
             return
-        due = self._monotonic() + delay_seconds
         with self._changed:
-            if self._closed or self._due.get(key, due + 1) <= due:
-                return
-            self._due[key] = due
-            heapq.heappush(self._delayed, (due, next(self._order), key))
-            self._changed.notify()
+            self._add_at(key, self._monotonic() + delay_seconds)
 
     def retry(self, key: Key) -> float:
         """The work on the key crashed: come back after an exponential delay, which is returned (seconds)."""
         with self._changed:
             failures = self._failures.get(key, 0)
             self._failures[key] = failures + 1
+            delay = min(self._retry_max_seconds, self._retry_initial_seconds * 2.0 ** min(failures, 32))
+            self._resting[key] = self._monotonic() + min(delay, REST_SECONDS)
         self._observer.queue_retried()
-        delay = min(self._retry_max_seconds, self._retry_initial_seconds * 2.0 ** min(failures, 32))
         self.add_after(key, delay)
         return delay
 
@@ -109,6 +111,7 @@ class WorkQueue(Generic[Key]):
         """The work on the key went well: its next crash is its first."""
         with self._changed:
             self._failures.pop(key, None)
+            self._resting.pop(key, None)
 
     def get(self, timeout_seconds: float | None = None) -> Key | None:
         """The next key, to be given back with `done`; None if the time is over or the queue is closed."""
@@ -160,11 +163,23 @@ class WorkQueue(Generic[Key]):
     def _add(self, key: Key) -> None:
         if self._closed or key in self._waiting or key in self._again:
             return
+        now = self._monotonic()
+        rests_until = self._resting.get(key, now)
+        if key not in self._working and rests_until > now:
+            self._add_at(key, rests_until)
+            return
         self._observer.queue_added()
         if key in self._working:
             self._again.add(key)
             return
-        self._waiting[key] = self._monotonic()
+        self._waiting[key] = now
+        self._changed.notify()
+
+    def _add_at(self, key: Key, due: float) -> None:
+        if self._closed or self._due.get(key, due + 1) <= due:
+            return
+        self._due[key] = due
+        heapq.heappush(self._delayed, (due, next(self._order), key))
         self._changed.notify()
 
     def _promote(self, now: float) -> None:

@@ -99,6 +99,26 @@ def test_crashes_back_off_to_a_limit_and_success_forgets_them() -> None:
     assert queue.retry("a") == 1
 
 
+def test_a_key_that_crashed_rests_for_a_second_however_often_it_is_added() -> None:
+    clock = Clock()
+    queue = WorkQueue[str](clock, retry_initial_seconds=8)
+    queue.add("a")
+    assert queue.get(0) == "a"
+    queue.add("a")
+    queue.retry("a")
+    queue.done("a")
+    for _ in range(9):
+        queue.add("a")
+        assert queue.get(0) is None
+        clock.now += 0.1
+    clock.now += 0.2
+    assert queue.get(0) == "a", "and not only when its delay is over"
+    queue.forget("a")
+    queue.add("a")
+    queue.done("a")
+    assert queue.get(0) == "a", "nor does it rest after a success"
+
+
 def test_times_and_counts_are_reported() -> None:
     clock, seen = Clock(), Counting()
     queue = WorkQueue[str](clock, seen)
