@@ -92,7 +92,7 @@ def test_a_silenced_checker_is_silenced_for_a_reason() -> None:
 
 def test_lock_files_name_hashes_and_no_address() -> None:
     locks = sorted((tidy.ROOT / "requirements").glob("*.txt"))
-    assert [lock.name for lock in locks] == ["build.txt", "dev.txt", "runtime.txt", "tools.txt"]
+    assert [lock.name for lock in locks] == ["build.txt", "dev.txt", "go.txt", "runtime.txt", "tools.txt"]
     for lock in locks:
         text = lock.read_text()
         assert "://" not in text, lock.name
