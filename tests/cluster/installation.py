@@ -4,9 +4,8 @@ import fcntl
 import hashlib
 import re
 import secrets
+import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -32,21 +31,22 @@ def rendered(kubectl: Kubectl, overlay: str = "deploy/base") -> list[dict[str, A
     return [body for body in yaml.safe_load_all(kubectl.ok("kustomize", str(ROOT / overlay))) if body]
 
 
-def install_base(kubectl: Kubectl) -> None:
-    """Apply deploy/base without the workloads; done again it changes nothing. Safe for many processes at once."""
+#: URLs of the servers on which this process has done it.
+_installed: set[str] = set()
+
+
+def install_base(kubectl: Kubectl, server: str) -> None:
+    """Apply deploy/base without the workloads, once per process and server. Safe for many processes at once."""
+    if server in _installed:
+        return
     bodies = [body for body in rendered(kubectl) if body["kind"] not in NOT_APPLIED]
-    with _one_at_a_time(kubectl):
+    lock = Path(tempfile.gettempdir()) / f"stackledger-{hashlib.sha256(server.encode()).hexdigest()[:12]}.lock"
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         kubectl.ok("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(bodies), seconds=60)
     names = [f"crd/{body['metadata']['name']}" for body in bodies if body["kind"] == "CustomResourceDefinition"]
     kubectl.ok("wait", *names, "--for=condition=Established", "--timeout=60s", seconds=70)
-
-
-@contextmanager
-def _one_at_a_time(kubectl: Kubectl) -> Iterator[None]:
-    word = hashlib.sha256(kubectl.ok("config", "view", "--minify", "-o", "jsonpath={.clusters}").encode()).hexdigest()
-    with (Path(tempfile.gettempdir()) / f"stackledger-install-{word[:12]}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    _installed.add(server)
 
 
 class Database:
@@ -83,8 +83,6 @@ class Databases:
             self._server.drop_database(self._template)
 
     def _migrate(self) -> str:
-        import subprocess
-
         # Another test process may be making the same role.
         self._server.execute(
             f"DO $$ BEGIN CREATE ROLE {APP_ROLE} LOGIN PASSWORD '{APP_PASSWORD}'; "
