@@ -57,6 +57,19 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stackledger-tests"
 
 
+def test() -> None:
+    """Run the tests of the Go code; they share what was compiled for the binary.
+
+    Raises:
+        BuildError: there is no Go toolchain, or one of them failed; the text is what it said.
+    """
+    # Without vet: it would look through all of Kubernetes too.
+    command = [str(_toolchain()), "test", "-trimpath", "-mod=readonly", "-vet=off", "-count=1", "."]
+    done = subprocess.run(command, cwd=HERE, env=_environment(), capture_output=True, text=True)
+    if done.returncode != 0:
+        raise BuildError(done.stdout + done.stderr)
+
+
 # -- the toolchain -------------------------------------------------------------------------------------------------
 
 
@@ -120,15 +133,18 @@ def _build(go: Path, target: Path) -> None:
     _say("the first time takes 10 to 30 minutes on two cores, then it is kept in " + str(target.parent))
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f"controlplane.{os.getpid()}")
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
     command = [str(go), "build", "-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags", _linker_flags()]
     done = subprocess.run(
-        [*command, "-o", str(beside), "."], cwd=HERE, env=environment, stdout=sys.stderr, stdin=subprocess.DEVNULL
+        [*command, "-o", str(beside), "."], cwd=HERE, env=_environment(), stdout=sys.stderr, stdin=subprocess.DEVNULL
     )
     if done.returncode != 0:
         raise BuildError(f"`{' '.join(command)} .` in {HERE} ended with exit code {done.returncode}; see above")
     beside.rename(target)
     _say(f"built in {time.monotonic() - began:.0f} s")
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
 
 
 def _linker_flags() -> str:
