@@ -28,6 +28,7 @@ from sandbox.watching import Seen, Watch
 BODY_MAX = 3 * 1024 * 1024
 _WATCH_SECONDS = 1800.0
 _BOOKMARK_SECONDS = 10.0
+_PLAIN = "text/plain; charset=utf-8"
 _TYPE_META = ("apiVersion", "kind")
 _NOT_DONE = ("exec", "attach", "portforward", "proxy", "eviction", "binding", "log")
 
@@ -63,12 +64,20 @@ class Api:
                 raise not_authorized()
             return self._plain(request) or self._resource(request)
         except StatusError as error:
+            if error.message == no_such_resource().message and not self._is_builtin(request.path):
+                return Response(status=404, body=b"404 page not found\n", content_type=_PLAIN)
             return refusal(error)
         except DroppedConnectionError:
             raise
         except Exception as error:  # a fault of the sandbox must look like one, not like a closed connection
             text = f"Internal error occurred: the sandbox failed: {type(error).__name__}: {error}"
             return refusal(StatusError(500, "InternalError", text))
+
+    def _is_builtin(self, path: str) -> bool:
+        """Whether a path leads into a built-in group: what is not there is then said in a `Status`."""
+        parts = [part for part in path.split("/") if part]
+        group = parts[1] if parts[:1] == ["apis"] and len(parts) > 1 else None if parts[:1] != ["api"] else ""
+        return any(kind.group == group and not kind.custom for kind in self.model.registry.all())
 
     # -- paths that are no resources -------------------------------------------------------------------------------
 
@@ -77,7 +86,7 @@ class Api:
         registry = self.model.registry
         head = parts[0] if parts else ""
         if head in ("healthz", "livez", "readyz"):
-            return Response(body=b"ok", content_type="text/plain")
+            return Response(body=b"ok", content_type=_PLAIN)
         if parts == ["version"]:
             return Response(body=discovery.VERSION)
         if head == "openapi":
@@ -86,7 +95,8 @@ class Api:
             if "as=APIGroupDiscoveryList" in request.headers.get("accept", ""):
                 body = discovery.aggregated(registry, core=head == "api")
                 return Response(body=body, content_type=discovery.AGGREGATED)
-            return Response(body=discovery.api_versions() if head == "api" else discovery.group_list(registry))
+            host = request.headers.get("host", "")
+            return Response(body=discovery.api_versions(host) if head == "api" else discovery.group_list(registry))
         groups = registry.groups()
         if head == "api" and parts[1:] == ["v1"]:
             return Response(body=discovery.resource_list(registry, "", "v1"))
@@ -122,6 +132,8 @@ class Api:
         if target.subresource and target.subresource not in kind.subresources:
             raise no_such_resource()
         verb = routing.verb_of(request.method, target, request.query)
+        if verb not in (kind.subresource_verbs(target.subresource) if target.subresource else kind.verbs):
+            raise method_not_allowed()
         shown = target.plural + (f"/{target.subresource}" if target.subresource else "")
         fault = self.faults.check(verb, target.group, shown, target.namespace or "", target.name)
         call = _Call(self, request, target, kind, version)
@@ -269,8 +281,13 @@ class _Call:
         stored = self._model.create(self._kind, self._version, self._namespace, body, write)
         return self._one(stored, 201, write.warnings)
 
+    def _check_named(self) -> None:
+        if not self._target.name:
+            raise method_not_allowed()
+
     def update(self) -> Response:
         """PUT."""
+        self._check_named()
         write, body = routing.write_of(self._request), routing.decoded_body(self._request)
         if self._target.subresource == "scale":
             answer = write_scale(self._model, self._kind, self._namespace, self._target.name, body, write)
@@ -282,6 +299,7 @@ class _Call:
 
     def patch(self) -> Response:
         """PATCH."""
+        self._check_named()
         write, body = routing.write_of(self._request), routing.decoded_body(self._request)
         patch_type, name = routing.media_type(self._request), self._target.name
         if self._target.subresource == "scale":

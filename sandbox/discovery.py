@@ -2,12 +2,16 @@
 
 from typing import Any
 
-from sandbox.kinds import ALL_VERBS, Kind, Registry
+from sandbox.kinds import Kind, Registry
 from sandbox.values import Object
 
 VERSION: Object = {
     "major": "1",
     "minor": "37",
+    "emulationMajor": "1",
+    "emulationMinor": "37",
+    "minCompatibilityMajor": "1",
+    "minCompatibilityMinor": "36",
     "gitVersion": "v1.37.2+sandbox",
     "gitCommit": "0000000000000000000000000000000000000000",
     "gitTreeState": "clean",
@@ -20,14 +24,16 @@ AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLi
 _SCALE = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
 
 
-def api_versions() -> Object:
-    """`/api`."""
-    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
+def api_versions(host: str) -> Object:
+    """`/api`, for a client that reached the server under this name."""
+    addresses = [{"clientCIDR": "0.0.0.0/0", "serverAddress": host}]
+    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": addresses}
 
 
 def group_list(registry: Registry) -> Object:
     """`/apis`."""
-    groups = [group(registry, name) for name in registry.groups() if name]
+    parts = ("name", "versions", "preferredVersion")
+    groups = [{key: group(registry, name)[key] for key in parts} for name in registry.groups() if name]
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
 
 
@@ -53,7 +59,7 @@ def resource_list(registry: Registry, group_name: str, version: str) -> Object:
                 "singularName": kind.singular,
                 "namespaced": kind.namespaced,
                 "kind": kind.kind,
-                "verbs": list(ALL_VERBS),
+                "verbs": list(kind.verbs),
                 **({"shortNames": list(kind.short_names)} if kind.short_names else {}),
                 **({"categories": list(kind.categories)} if kind.categories else {}),
             }
@@ -65,12 +71,13 @@ def resource_list(registry: Registry, group_name: str, version: str) -> Object:
                     "name": f"{kind.plural}/{name}",
                     "singularName": "",
                     "namespaced": kind.namespaced,
-                    "verbs": ["get", "patch", "update"],
+                    "verbs": list(kind.subresource_verbs(name)),
                     **scale,
                 }
             )
     group_version = f"{group_name}/{version}" if group_name else version
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources}
+    head = {"kind": "APIResourceList", **({"apiVersion": "v1"} if group_name else {})}
+    return {**head, "groupVersion": group_version, "resources": resources}
 
 
 def aggregated(registry: Registry, *, core: bool) -> Object:
@@ -100,7 +107,7 @@ def _aggregated_kind(kind: Kind, version: str) -> Object:
         "responseKind": response,
         "scope": "Namespaced" if kind.namespaced else "Cluster",
         "singularResource": kind.singular,
-        "verbs": list(ALL_VERBS),
+        "verbs": list(kind.verbs),
     }
     if kind.short_names:
         found["shortNames"] = list(kind.short_names)
@@ -111,7 +118,7 @@ def _aggregated_kind(kind: Kind, version: str) -> Object:
             {
                 "subresource": name,
                 "responseKind": dict(_SCALE) if name == "scale" else response,
-                "verbs": ["get", "patch", "update"],
+                "verbs": list(kind.subresource_verbs(name)),
             }
             for name in kind.subresources
         ]

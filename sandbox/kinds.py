@@ -62,6 +62,19 @@ class Kind(NamedTuple):
     selectable: tuple[str, ...] = ()
 
     @property
+    def verbs(self) -> tuple[str, ...]:
+        """What may be done to objects of the kind. Namespaces are not deleted by the dozen."""
+        if self.key == NAMESPACE_KEY:
+            return tuple(verb for verb in ALL_VERBS if verb != "deletecollection")
+        if self.custom:
+            return ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
+        return ALL_VERBS
+
+    def subresource_verbs(self, name: str) -> tuple[str, ...]:
+        """What may be done to a subresource."""
+        return ("update",) if name == "finalize" else ("get", "patch", "update")
+
+    @property
     def key(self) -> GroupKind:
         """Where objects of the kind are stored."""
         return GroupKind(self.group, self.plural)
@@ -186,7 +199,7 @@ def builtin_kinds() -> tuple[Kind, ...]:
                  namespaced=False),
         _builtin("coordination.k8s.io/v1", "Lease", "leases", "api.coordination.v1.Lease"),
         _builtin("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", "",
-                 short="crd crds", namespaced=False, subresources=("status",)),
+                 short="crd crds", namespaced=False, categories=("api-extensions",), subresources=("status",)),
     )  # fmt: skip
 
 

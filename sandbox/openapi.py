@@ -4,7 +4,7 @@ import hashlib
 from typing import Any
 
 from sandbox.kinds import Kind, Registry
-from sandbox.schemas import Schema, builtin_schemas
+from sandbox.schemas import META_NAME, Schema, builtin_schemas
 from sandbox.values import Object, clone, compact
 
 _REF = "#/components/schemas/"
@@ -15,6 +15,18 @@ _PATCHES = (
     "application/strategic-merge-patch+json",
 )
 _QUERY = ("dryRun", "fieldManager", "fieldValidation", "force", "pretty")
+
+_CONVENTIONS = "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md"
+#: What every custom object's own fields say of themselves, whatever its definition says.
+_TYPE_META = {
+    "apiVersion": "APIVersion defines the versioned schema of this representation of an object. Servers should convert "
+    "recognized schemas to the latest internal value, and may reject unrecognized values. More info: "
+    f"{_CONVENTIONS}#resources",
+    "kind": "Kind is a string value representing the REST resource this object represents. Servers may infer this from "
+    "the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: "
+    f"{_CONVENTIONS}#types-kinds",
+    "metadata": f"Standard object's metadata. More info: {_CONVENTIONS}#metadata",
+}
 
 #: OpenAPI v2 without a single path, as JSON and as the protobuf message kubectl asks for.
 EMPTY_V2: Object = {"swagger": "2.0", "info": {"title": "Kubernetes", "version": "v1.37.0"}, "paths": {}}
@@ -42,6 +54,10 @@ def document(registry: Registry, group: str, version: str) -> Object:
             continue
         name = f"{'.'.join(reversed(group.split('.'))) or 'core'}.{version}.{kind.kind}"
         schema = _referring(kind.version(version).schema, schemas)
+        if kind.custom:
+            schema.setdefault("properties", {})["metadata"] = _referring({"$ref": META_NAME}, schemas)
+            for field, text in _TYPE_META.items():
+                schema.setdefault("properties", {}).setdefault(field, {})["description"] = text
         schema["x-kubernetes-group-version-kind"] = [{"group": group, "version": version, "kind": kind.kind}]
         schemas[name] = schema
         paths.update(_paths(kind, version, name))
