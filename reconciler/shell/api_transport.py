@@ -1,7 +1,7 @@
 """Bytes to and from the API server: one connection pool, deadlines, size limits, fresh credentials.
 
 Nothing is retried here but a request that the server refused unread (401) or that never left (TLS), and that once,
-with credentials and certificates read again.
+with credentials and certificates read again. Credentials that were refused even so are tried once a call.
 """
 
 import ssl
@@ -63,6 +63,8 @@ class ApiTransport:
         self._lock = threading.Lock()
         self._generation = 0
         self._configuration, self._pool = self._connect()
+        #: Credentials that the server refused even after they had been read again; None while all is well.
+        self._hopeless: str | None = None
         self._streams: set[urllib3.BaseHTTPResponse] = set()
 
     @property
@@ -151,13 +153,22 @@ class ApiTransport:
             except _TlsError:
                 raise failure.error from None
         if response.status != 401:
+            self._hopeless = None
+            return response
+        self._reload(generation)
+        if self._credentials(question) == self._hopeless:
+            # Refused twice already and not replaced since: to ask twice each time would only be more load.
             return response
         response.close()
-        self._reload(generation)
         try:
-            return self._send(question, limits)
+            response = self._send(question, limits)
         except _TlsError as failure:
             raise failure.error from None
+        self._hopeless = self._credentials(question) if response.status == 401 else None
+        return response
+
+    def _credentials(self, question: Question) -> str:
+        return self._headers(self._configuration, question).get("authorization", "")
 
     def _send(self, question: Question, limits: Limits) -> urllib3.BaseHTTPResponse:
         configuration, pool = self._configuration, self._pool

@@ -81,6 +81,18 @@ def test_a_rotated_token_in_the_file_is_used_after_a_401(server: Any, reply: Any
     assert len(server.seen) == 3, "the fresh token is kept"
 
 
+def test_a_token_that_nobody_replaces_is_shown_once_a_call_and_the_next_one_at_once(server: Any, reply: Any) -> None:
+    tokens = ["dead"]
+    transport = ApiTransport(
+        lambda: Configuration(host=server.url, api_key={"BearerToken": tokens[-1]}), monotonic=time.monotonic
+    )
+    server.replies(lambda seen: reply(401 if seen.headers["authorization"] == "dead" else 200, b"{}"))
+    assert [transport.ask(QUESTION).status for _ in range(4)] == [401] * 4
+    assert len(server.seen) == 5, "only the first is sent again: it may have been an accident"
+    tokens.append("alive")
+    assert transport.ask(QUESTION).status == 200
+
+
 def test_many_threads_with_a_dead_token_read_it_again_once_each_at_most(server: Any, reply: Any) -> None:
     loads: list[int] = []
 
