@@ -89,6 +89,8 @@ def _component_phase_changed(event: e.ComponentPhaseChanged) -> Announcement | N
 def _action_failed(event: e.ActionFailed) -> Announcement | None:
     if event.category is ErrorCategory.TRANSIENT:
         return None  # the retry that follows is announced
+    if event.reason in {"NamespaceTerminating", "NamespaceGone"}:
+        return None  # a namespace that is going does not take Events either
     return Announcement("Warning", event.reason, f"{event.ref}: {event.message}", "Apply")
 
 

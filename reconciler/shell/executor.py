@@ -33,6 +33,8 @@ from reconciler.shell.resources import PLATFORM, resource_for
 
 #: How often a finalizer change is tried again after somebody else's write came in between.
 FINALIZER_ATTEMPTS_MAX = 5
+#: A namespace on its way out takes nothing new, whatever its kind.
+NAMESPACE_ENDS = frozenset({"NamespaceTerminating", "NamespaceGone"})
 _decode_manifest = msgspec.json.Decoder(Manifest).decode
 
 
@@ -45,13 +47,13 @@ class Executor:
     def execute(
         self, state: PlatformState, requests: Iterable[Request], platform: KubernetesObject
     ) -> Iterator[Outcome]:
-        """Outcome after outcome; it stops where the server cannot be reached, for the next call would fail as well."""
+        """Outcome after outcome; it stops where the next call would fail as well: no server, or no namespace."""
         for request in requests:
             try:
                 yield from self._carry_out(state, request, platform)
             except ClusterError as error:
                 yield _failed(request, state, error)
-                if error.category is ErrorCategory.TRANSIENT:
+                if error.category is ErrorCategory.TRANSIENT or error.reason in NAMESPACE_ENDS:
                     return
 
     def _carry_out(self, state: PlatformState, request: Request, platform: KubernetesObject) -> Iterator[Outcome]:

@@ -15,6 +15,7 @@ from api.naming import inline_secret_name
 from api.parsing import parse_spec
 from api.redaction import hmac_value, redact, within_limit
 from components.health import component_observation
+from components.manifest import Manifest
 from eventstore.events import ComponentObserved, DependencyObserved, ObjectRef, Policy
 from eventstore.vocabulary import (
     FINALIZER,
@@ -209,7 +210,7 @@ class Sight:
         if known is None or not known.applied_digest or digest == known.owned_digest:
             return (), ()
         applied = desired_manifests(state).get(known.applied_digest)
-        return owners_of_changes(child, applied.body if applied else None)
+        return owners_of_changes(child, _as_sent(applied) if applied else None)
 
     def _components(self, state: PlatformState, platform: PlatformSighting) -> dict[str, ComponentObserved]:
         pods = self._cache.children(platform.namespace, platform.name, POD)
@@ -255,6 +256,13 @@ def _depends_on_quota(state: PlatformState) -> bool:
         return True
     waits_for = {finding.reason for finding in state.missing}
     return state.phase in {None, Phase.PENDING} and (not waits_for or QUOTA_EXCEEDED in waits_for)
+
+
+def _as_sent(manifest: Manifest) -> dict[str, Any]:
+    """The body with the keys that are filled in when it is sent; not with their values, which are secret."""
+    if not manifest.secret_sources:
+        return manifest.body
+    return {**manifest.body, "data": {**manifest.body.get("data", {}), **dict.fromkeys(manifest.secret_sources, "***")}}
 
 
 def _is_calm(state: PlatformState) -> bool:

@@ -1,7 +1,6 @@
 """What an administrator does once: deploy/base on the control plane, and a migrated database for each operator."""
 
 import fcntl
-import hashlib
 import re
 import secrets
 import subprocess
@@ -35,14 +34,13 @@ def rendered(kubectl: Kubectl, overlay: str = "deploy/base") -> list[dict[str, A
 _installed: set[str] = set()
 
 
-def install_base(kubectl: Kubectl, server: str) -> None:
-    """Apply deploy/base without the workloads, once per process and server. Safe for many processes at once."""
-    if server in _installed:
+def install_base(kubectl: Kubectl, server: str = "") -> None:
+    """Apply deploy/base without the workloads; with the server's URL, once per process. Safe for many at once."""
+    if server and server in _installed:
         return
     bodies = [body for body in rendered(kubectl) if body["kind"] not in NOT_APPLIED]
-    lock = Path(tempfile.gettempdir()) / f"stackledger-{hashlib.sha256(server.encode()).hexdigest()[:12]}.lock"
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with (Path(tempfile.gettempdir()) / "stackledger-install.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         kubectl.ok("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(bodies), seconds=60)
     names = [f"crd/{body['metadata']['name']}" for body in bodies if body["kind"] == "CustomResourceDefinition"]
     kubectl.ok("wait", *names, "--for=condition=Established", "--timeout=60s", seconds=70)

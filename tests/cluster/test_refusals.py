@@ -11,7 +11,7 @@ import yaml
 
 from eventstore import events as e
 from reconciler.shell.resources import STATEFUL_SET
-from tests.cluster.stage import ALL_FIVE, SMALL, ClusterStage
+from tests.cluster.stage import ALL_FIVE, SMALL, ClusterStage, edited
 
 GUARDED: dict[str, Any] = {
     "components": {
@@ -60,12 +60,13 @@ def test_a_quota_hit_in_the_middle_keeps_the_phase_and_goes_on_when_it_is_raised
     assert "Failed" not in stage.phases(uid)
 
 
-def test_pods_that_do_not_fit_a_quota_are_named_as_the_cause(stage: ClusterStage) -> None:
-    stage.operate(progress_deadline_seconds=10)
+def test_pods_that_do_not_fit_a_quota_fail_their_component_and_come_when_it_is_raised(stage: ClusterStage) -> None:
+    stage.operate(progress_deadline_seconds=5)
     stage.install(SMALL)
     quota(stage, pods="1")
-    stage.apply({"components": {"prometheus": {}, "alertmanager": {}}})
-    stage.wait("held up", lambda: stage.condition("Ready")[0] != "True" and "quota" in stage.message().lower())
+    stage.apply(edited(SMALL, "alertmanager"))
+    stage.wait_phase("Failed")
+    assert "alertmanager" in stage.message()
     quota(stage, pods="10")
     stage.wait_ready()
 
@@ -200,15 +201,11 @@ def test_an_object_of_somebody_else_is_not_taken_over_unless_that_is_said(stage:
     stage.install({**SMALL, "adopt": True})
 
 
-def test_a_volume_that_shrinks_is_refused_and_the_running_one_left_alone(stage: ClusterStage) -> None:
+def test_a_volume_that_would_shrink_is_refused_by_the_rules_of_our_definition(stage: ClusterStage) -> None:
     stage.operate()
-    stage.install({"components": {"prometheus": {"storage": {"size": "2Gi"}}}})
-    before = stage.children(STATEFUL_SET)[0]["metadata"]["uid"]
-    stage.apply({"components": {"prometheus": {"storage": {"size": "1Gi"}}}})
-    stage.wait("refused", lambda: stage.condition("Ready")[0] == "False")
-    assert "storage" in stage.message()
-    assert stage.children(STATEFUL_SET)[0]["metadata"]["uid"] == before
-    stage.install({"components": {"prometheus": {"storage": {"size": "2Gi"}}}})
+    stage.install(edited(SMALL, "prometheus", storage={"size": "2Gi"}))
+    smaller = '{"spec":{"components":{"prometheus":{"storage":{"size":"1Gi"}}}}}'
+    assert "cannot shrink" in stage.kubectl.refused("patch", "obsp", "prod", "--type=merge", "-p", smaller)
 
 
 @pytest.mark.parametrize(

@@ -203,3 +203,22 @@ def test_a_secret_of_ours_that_is_gone_is_noticed_as_soon_as_there_is_trouble(st
     stage.wait("made again", lambda: stage.get("v1", "Secret", "prod-grafana-admin"), seconds=10)
     stage.sandbox.repair_workload("demo", "prod-grafana")
     stage.wait("Ready", stage.is_ready)
+
+
+def test_who_changed_a_secret_of_ours_is_named_though_its_values_are_not_kept(stage: Stage) -> None:
+    stage.operate()
+    stage.install({"components": {"grafana": {"adminPassword": "correct horse"}}})
+    (secret,) = {event.ref.name for event in stage.events(e.ApplyRequested) if event.ref.kind == "Secret"}
+    found = stage.get("v1", "Secret", secret)
+    assert found is not None
+    (key,) = found["data"]
+    body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret}, "data": {key: "Zm9yZ2Vk"}}
+    stage.cluster.apply(SECRET, "demo", body, manager="mallory")
+    # Looked at more often while something is wrong.
+    stage.sandbox.break_workload("demo", "prod-grafana")
+    stage.wait("corrected", lambda: stage.events(e.DriftCorrected), seconds=10)
+    drift = stage.events(e.DriftDetected)[-1]
+    assert (drift.managers, drift.paths) == (("mallory",), (f"data.{key}",))
+    again = stage.get("v1", "Secret", secret)
+    assert again is not None
+    assert again["data"] == found["data"]

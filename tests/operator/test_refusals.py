@@ -9,6 +9,7 @@ import pytest
 from eventstore import events as e
 from eventstore.envelope import NewEvent
 from reconciler.app import Operator
+from reconciler.shell.resources import EVENT
 from tests.operator.stage import NAMESPACE, Stage
 from tests.operator.test_bad_inputs import GOOD, check_failed, children
 
@@ -74,6 +75,25 @@ def test_a_missing_permission_names_the_rule_to_add(stage: Stage) -> None:
         assert all(word in message for word in ("patch", "statefulsets", "apps")), message
         assert stage.status()["phase"] == "Installing"
     stage.wait("Ready", stage.is_ready)
+
+
+def test_a_namespace_on_its_way_out_is_not_asked_for_one_kind_after_the_other(stage: Stage) -> None:
+    words = 'services "x" is forbidden: unable to create new content in namespace demo because it is being terminated'
+    stage.operate()
+    stage.sandbox.faults.inject(403, verb="patch", resource="services", remaining=None, message=words)
+    stage.apply(GOOD)
+    wait_for_reason(stage, "NamespaceTerminating")
+    assert stage.sandbox.faults.calls[("patch", "statefulsets.apps")] == 0
+    stage.wait("announced", lambda: stage.cluster.list_all(EVENT, NAMESPACE).items)
+    stage.sandbox.faults.clear()
+    stage.wait("Ready", stage.is_ready)
+    stage.wait("announced", lambda: "AllComponentsReady" in told(stage))
+    assert "NamespaceTerminating" not in told(stage)
+
+
+def told(stage: Stage) -> list[str]:
+    """The reasons of all Events."""
+    return [event["reason"] for event in stage.cluster.list_all(EVENT, NAMESPACE).items]
 
 
 def test_dead_credentials_turn_readiness_red_and_nothing_else(stage: Stage) -> None:
