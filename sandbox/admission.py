@@ -9,6 +9,12 @@ from sandbox.store import Store
 from sandbox.values import Object, dig
 
 SERVICES = GroupKind("", "services")
+#: What Go writes of a status that says nothing yet.
+_FIRST_STATUS: dict[str, Object] = {
+    "deployments": {},
+    "replicasets": {"replicas": 0},
+    "statefulsets": {"replicas": 0, "availableReplicas": 0},
+}
 
 
 def check_namespace(store: Store, kind: Kind, namespace: str, name: str) -> None:
@@ -38,10 +44,18 @@ def allocate(store: Store, kind: Kind, item: Object) -> None:
         item.setdefault("status", {"loadBalancer": {}})
         if spec.get("type") in ("NodePort", "LoadBalancer") and spec.get("allocateLoadBalancerNodePorts") is not False:
             _give_node_ports(store, spec.get("ports") or [])
-    elif kind.key == claims.CLAIMS and "storageClassName" not in item["spec"]:
-        name = claims.default_class(store)
-        if name:
-            item["spec"]["storageClassName"] = name
+    elif kind.key == claims.CLAIMS:
+        claims.complete(store, item)
+    elif kind.group == "apps" and kind.plural in _FIRST_STATUS:
+        item.setdefault("status", dict(_FIRST_STATUS[kind.plural]))
+
+
+def keep_address(kind: Kind, before: Object, after: Object) -> None:
+    """A Service that is written without its address keeps it, in place."""
+    if kind.key == SERVICES and dig(after, "spec", "type") == "ClusterIP" and not dig(after, "spec", "clusterIP"):
+        for field in ("clusterIP", "clusterIPs"):
+            if dig(before, "spec", field):
+                after["spec"][field] = before["spec"][field]
 
 
 def _free_address(store: Store) -> str:

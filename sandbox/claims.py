@@ -7,7 +7,32 @@ from sandbox.values import Object, dig, quantity
 
 CLAIMS = GroupKind("", "persistentvolumeclaims")
 CLASSES = GroupKind("storage.k8s.io", "storageclasses")
+_PODS = GroupKind("", "pods")
+PROTECTION = "kubernetes.io/pvc-protection"
 _DEFAULT = "storageclass.kubernetes.io/is-default-class"
+
+
+def complete(store: Store, item: Object) -> None:
+    """Give a new claim the default class and the finalizer that holds it while a pod uses it, in place."""
+    if "storageClassName" not in item["spec"]:
+        name = default_class(store)
+        if name:
+            item["spec"]["storageClassName"] = name
+    held = item["metadata"].setdefault("finalizers", [])
+    if PROTECTION not in held:
+        held.append(PROTECTION)
+    item.setdefault("status", {"phase": "Pending"})
+
+
+def is_used(store: Store, claim: Object) -> bool:
+    """Whether a pod that has not ended mounts the claim."""
+    namespace, name = claim["metadata"]["namespace"], claim["metadata"]["name"]
+    return any(
+        dig(volume, "persistentVolumeClaim", "claimName") == name
+        for pod in store.items(_PODS, namespace)
+        if dig(pod, "status", "phase") not in ("Succeeded", "Failed")
+        for volume in dig(pod, "spec", "volumes", default=[])
+    )
 
 
 def default_class(store: Store) -> str:

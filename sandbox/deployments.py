@@ -159,7 +159,8 @@ def _deployment_status(world: "World", item: Object, newest: Object, sets: Itera
         sum(dig(part, "status", field, default=0) for part in sets) for field in ("replicas", "readyReplicas")
     )
     updated = dig(newest, "status", "replicas", default=0)
-    status: Object = {"observedGeneration": item["metadata"].get("generation", 1)}
+    leaving = sum(dig(part, "status", "terminatingReplicas", default=0) for part in sets)
+    status: Object = {"observedGeneration": item["metadata"].get("generation", 1), "terminatingReplicas": leaving}
     for field, value in (
         ("replicas", total),
         ("updatedReplicas", updated),
@@ -179,7 +180,7 @@ def _deployment_status(world: "World", item: Object, newest: Object, sets: Itera
     ]
     failures = [part for one in sets for part in dig(one, "status", "conditions", default=[])]
     if failures:
-        conditions.append(("ReplicaFailure", True, "FailedCreate", "pods cannot be created"))
+        conditions.append(("ReplicaFailure", True, "FailedCreate", failures[0].get("message", "")))
     status["conditions"] = _conditions(item, conditions, now)
     return status
 

@@ -18,8 +18,8 @@ class Verdict(NamedTuple):
 
     reason: str = ""
     message: str = ""
-    #: It started and died, rather than never starting.
-    crashed: bool = False
+    #: How it ended, if it started and died rather than never starting: `Error`, `OOMKilled`.
+    crashed: str = ""
 
 
 _WELL = Verdict()
@@ -112,7 +112,9 @@ class Kubelet:
             return Verdict(broken, f"{broken}: asked for by the sandbox")
         name = pod["metadata"]["name"]
         text = f"back-off 10s restarting failed container in pod {name}_{pod['metadata']['namespace']}"
-        return Verdict("CrashLoopBackOff" if broken == "OOMKilled" else broken, text, crashed=True)
+        if broken == "OOMKilled":
+            return Verdict("CrashLoopBackOff", text, crashed="OOMKilled")
+        return Verdict(broken, text, crashed="Error")
 
     def _broken(self, pod: Object) -> str:
         """The reason the pod's workload was told to fail with, if any."""
@@ -265,7 +267,8 @@ def _container_status(container: Object, old: Object, now: datetime, ready: bool
         crashed_before = dig(old, "state", "waiting", "reason") == waiting.reason
         status["restartCount"] = old.get("restartCount", 0) + (0 if crashed_before else 1)
         moment = timestamp(now)
-        ended = {"exitCode": 1, "reason": "Error", "startedAt": moment, "finishedAt": moment}
+        code = 137 if waiting.crashed == "OOMKilled" else 1
+        ended = {"exitCode": code, "reason": waiting.crashed, "startedAt": moment, "finishedAt": moment}
         status["lastState"] = old["lastState"] if crashed_before and "lastState" in old else {"terminated": ended}
     elif "lastState" in old:
         status["lastState"] = old["lastState"]

@@ -91,7 +91,7 @@ def _create_ordinal(world: "World", item: Object, at: int, update: str) -> bool:
         "apps.kubernetes.io/pod-index": str(at),
         "controller-revision-hash": update,
     }
-    return create_pod(world, item, name, labels, spec, "statefulset-controller")
+    return not create_pod(world, item, name, labels, spec, "statefulset-controller")
 
 
 def _ensure_claim(world: "World", item: Object, template: Object, name: str) -> bool:
@@ -112,12 +112,16 @@ def _ensure_claim(world: "World", item: Object, template: Object, name: str) -> 
         text = f"create Claim {name} in StatefulSet {item['metadata']['name']} failed error: {error.message}"
         world.event(item, "Warning", "FailedCreate", text, "statefulset-controller")
         return False
+    pod = name.removeprefix(f"{template['metadata']['name']}-")
+    text = f"Create Claim {name} Pod {pod} in StatefulSet {item['metadata']['name']} success"
+    world.event(item, "Normal", "SuccessfulCreate", text, "statefulset-controller")
     return True
 
 
 def _stateful_status(item: Object, pods: list[Object], update: str) -> Object:
     wanted = dig(item, "spec", "replicas", default=1)
-    updated = [pod for pod in pods if pod["metadata"]["labels"].get("controller-revision-hash") == update]
+    staying = [pod for pod in pods if not is_leaving(pod)]
+    updated = [pod for pod in staying if pod["metadata"]["labels"].get("controller-revision-hash") == update]
     current = dig(item, "status", "currentRevision") or update
     done = len(updated) == len(pods) == wanted and all(map(is_ready, pods))
     ready = sum(map(is_ready, pods))
@@ -134,7 +138,7 @@ def _stateful_status(item: Object, pods: list[Object], update: str) -> Object:
     counts = {
         "readyReplicas": ready,
         "updatedReplicas": len(updated),
-        "currentReplicas": sum(pod["metadata"]["labels"].get("controller-revision-hash") == current for pod in pods),
+        "currentReplicas": sum(pod["metadata"]["labels"].get("controller-revision-hash") == current for pod in staying),
     }
     status.update({field: value for field, value in counts.items() if value})
     return status

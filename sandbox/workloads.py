@@ -55,8 +55,8 @@ def is_leaving(item: Object) -> bool:
     return bool(item["metadata"].get("deletionTimestamp"))
 
 
-def create_pod(world: "World", owner: Object, name: str, labels: Object, spec: Object, source: str) -> bool:
-    """Create a pod of a workload; False, with an Event, when it is refused."""
+def create_pod(world: "World", owner: Object, name: str, labels: Object, spec: Object, source: str) -> str:
+    """Create a pod of a workload; why, with an Event, when it is refused, and "" when it is not."""
     template = dig(owner, "spec", "template", "metadata", default={})
     meta: Object = {
         "labels": {**template.get("labels", {}), **labels},
@@ -79,16 +79,20 @@ def create_pod(world: "World", owner: Object, name: str, labels: Object, spec: O
         shown = f"create Pod {name} in {owner['kind']} {owner['metadata']['name']} failed error: {error.message}"
         text = shown if name else f"Error creating: {error.message}"
         world.event(owner, "Warning", "FailedCreate", text, source)
-        return False
-    world.event(owner, "Normal", "SuccessfulCreate", f"Created pod: {pod['metadata']['name']}", source)
-    return True
+        return error.message
+    made = f"Create Pod {name} in {owner['kind']} {owner['metadata']['name']} successful"
+    text = made if name else f"Created pod: {pod['metadata']['name']}"
+    world.event(owner, "Normal", "SuccessfulCreate", text, source)
+    return ""
 
 
 def delete_pod(world: "World", owner: Object, pod: Object, source: str) -> None:
     """Delete a pod of a workload."""
     meta = pod["metadata"]
     deletion.delete(world.model, world.kind("", "pods"), meta["namespace"], meta["name"], Options(uid=meta["uid"]))
-    world.event(owner, "Normal", "SuccessfulDelete", f"Deleted pod: {meta['name']}", source)
+    gone = f"Delete Pod {meta['name']} in StatefulSet {owner['metadata']['name']} successful"
+    text = gone if owner["kind"] == "StatefulSet" else f"Deleted pod: {meta['name']}"
+    world.event(owner, "Normal", "SuccessfulDelete", text, source)
 
 
 def reconcile_replica_set(world: "World", item: Object) -> None:
@@ -96,20 +100,22 @@ def reconcile_replica_set(world: "World", item: Object) -> None:
     source = "replicaset-controller"
     pods = [pod for pod in owned(world, item, PODS) if not is_leaving(pod)]
     wanted = dig(item, "spec", "replicas", default=1)
-    failed = False
+    failed = ""
     if not is_leaving(item):
         for _ in range(wanted - len(pods)):
-            if not create_pod(world, item, "", {}, dig(item, "spec", "template", "spec"), source):
-                failed = True
+            failed = create_pod(world, item, "", {}, dig(item, "spec", "template", "spec"), source)
+            if failed:
                 break
         surplus = len(pods) - wanted
         if surplus > 0:
             order = sorted(pods, key=lambda pod: (is_ready(pod), pod["metadata"]["name"]))
             for pod in order[:surplus]:
                 delete_pod(world, item, pod, source)
-    pods = [pod for pod in owned(world, item, PODS) if not is_leaving(pod)]
+    whole = owned(world, item, PODS)
+    pods = [pod for pod in whole if not is_leaving(pod)]
     ready = sum(map(is_ready, pods))
     status: Object = {"replicas": len(pods), "observedGeneration": item["metadata"].get("generation", 1)}
+    status["terminatingReplicas"] = len(whole) - len(pods)
     if pods:
         status["fullyLabeledReplicas"] = len(pods)
     if ready:
@@ -119,8 +125,8 @@ def reconcile_replica_set(world: "World", item: Object) -> None:
             (part["lastTransitionTime"] for part in dig(item, "status", "conditions", default=[])),
             timestamp(world.model.now()),
         )
-        condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "lastTransitionTime": since}
-        status["conditions"] = [condition]
+        condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": failed}
+        status["conditions"] = [{**condition, "lastTransitionTime": since}]
         # A refused pod is tried again: what refused it may have changed.
         world.wake_at(world.model.now() + timedelta(seconds=1))
     world.write_status(world.kind("apps", "replicasets"), item, status)

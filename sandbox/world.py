@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sandbox import garbage
+from sandbox.claims import PROTECTION, is_used
 from sandbox.deployments import reconcile_deployment
 from sandbox.eventkinds import CORE_EVENTS
 from sandbox.kinds import GroupKind, Kind
@@ -177,6 +178,11 @@ class World:
         kind = self.kind("", "persistentvolumeclaims")
         classes = {item["metadata"]["name"] for item in self.items("storage.k8s.io", "storageclasses")}
         for item in self.items("", "persistentvolumeclaims"):
+            held = item["metadata"].get("finalizers") or []
+            if item["metadata"].get("deletionTimestamp") and PROTECTION in held and not is_used(self.model.store, item):
+                rest = [name for name in held if name != PROTECTION]
+                self.model.commit(kind, item, {**item, "metadata": {**item["metadata"], "finalizers": rest}})
+                continue
             wanted = dig(item, "spec", "storageClassName", default="")
             if wanted and wanted not in classes and dig(item, "status", "phase") != "Bound":
                 text = f'storageclass.storage.k8s.io "{wanted}" not found'

@@ -316,7 +316,7 @@ def test_odd_requests_get_a_clear_answer(server: SandboxServer, method: str, pat
     kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
     answer = call(server, method, path, body, Content_Type=kind)
     assert answer[0] == status, answer
-    assert answer[1].get("message", "-")
+    assert answer[1] == b"404 page not found\n" or answer[1].get("message", "-")
 
 
 def test_a_body_above_three_mebibytes_is_413_and_the_connection_lives(server: SandboxServer) -> None:
