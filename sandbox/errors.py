@@ -1,5 +1,6 @@
 """Refusals, worded as a Kubernetes API server words them."""
 
+import json
 from typing import Any
 
 #: (reason, message, field) of one cause of a refusal.
@@ -138,6 +139,17 @@ def invalid_value(field: str, value: Any, text: str) -> Cause:
     return "FieldValueInvalid", f"Invalid value: {shown(value)}: {text}", field
 
 
+def unsupported_value(field: str, value: Any, known: tuple[str, ...]) -> Cause:
+    """A cause: the value is none of those there are."""
+    listed = ", ".join(f'"{name}"' for name in known)
+    return "FieldValueNotSupported", f"Unsupported value: {shown(value)}: supported values: {listed}", field
+
+
+def duplicate_value(field: str, value: Any) -> Cause:
+    """A cause: the value is there already."""
+    return "FieldValueDuplicate", f"Duplicate value: {shown(value)}", field
+
+
 def required(field: str, text: str = "") -> Cause:
     """A cause: the field is missing."""
     return "FieldValueRequired", "Required value" + (f": {text}" if text else ""), field
@@ -253,12 +265,7 @@ def shown(value: Any) -> str:
         return "null"
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-    if isinstance(value, dict):
-        return '"object"' if len(str(value)) > 80 else _go_map(value)
-    if isinstance(value, list):
-        return '"array"'
+    if isinstance(value, dict | list):
+        # In the order of the fields, which for Go is that of the struct.
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return str(value)
-
-
-def _go_map(value: dict[str, Any]) -> str:
-    return "{" + ",".join(f'"{key}":{shown(part)}' for key, part in sorted(value.items())) + "}"

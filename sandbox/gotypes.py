@@ -8,7 +8,8 @@ from sandbox.schemas import INT_OR_STRING, META_NAME, Schema, resolve
 from sandbox.values import Object
 
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
-_QUANTITY = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+#: What a string must look like to be a quantity.
+QUANTITY = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 _SCALARS = {"string": "string", "boolean": "bool", "number": "float64"}
 
 
@@ -37,7 +38,7 @@ def decode_fault(item: Object, kind: Kind, version: Version, field: str) -> str:
             schema, value = resolve(schema).get("additionalProperties") or {}, value[name]
     wanted = _go_type(schema)
     if wanted == "resource.Quantity":
-        return _QUANTITY
+        return QUANTITY
     return f"json: cannot unmarshal {_json_type(value)} into Go struct field {owner}.{'.'.join(names)} of type {wanted}"
 
 

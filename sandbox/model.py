@@ -269,6 +269,7 @@ class ClusterModel:
             sent = (body.get("metadata") or {}).get("namespace", "")
             where = f"{sent}/{name}; {kind.group}/{version.name}, Kind={kind.kind}"
             raise StatusError(500, "", f"failed to create typed patch object ({where}): {fault}")
+        writing.check_convertible(kind, version, name, config, body)
         writer = ManagerKey(write.manager, "Apply", kind.api_version(version.name), subresource)
         kind, config = self._as_stored(kind, applied_part(kind, config, subresource))
         with self.store.lock:
@@ -321,6 +322,7 @@ class ClusterModel:
         if subresource and subresource not in kind.subresources:
             raise method_not_allowed()
         after = writing.completed(kind, carried_over(kind, before, item, subresource))
+        admission.keep_address(kind, before, after)
         meta, old = after["metadata"], before["metadata"]
         for key in ("name", "namespace", *writing.SERVER_METADATA, "generateName"):
             if key in old:

@@ -1,82 +1,89 @@
-"""What a server refuses about metadata and built-in kinds."""
+"""What a server refuses about metadata and built-in kinds: names, labels and the rules an operator can run into."""
 
+import base64
+import binascii
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sandbox.errors import Cause, forbidden_field, invalid_value, required
+from sandbox import namerules
+from sandbox.errors import Cause, duplicate_value, forbidden_field, invalid_value, required, unsupported_value
+from sandbox.podrules import pod_spec_causes, port_causes
 from sandbox.selectors import matches_labels
-from sandbox.values import Object, dig, equal, quantity
+from sandbox.values import Object, dig, quantity
 
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_SERVICE = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-_LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
-_QUALIFIED = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
-_ENV = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
-_DATA_KEY = re.compile(r"[-._a-zA-Z0-9]+")
 _ANNOTATIONS_MAX = 256 * 1024
 _DATA_MAX = 1024 * 1024
-_SUBDOMAIN_TEXT = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
-    "end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
-    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+_PERCENT = re.compile(r"[0-9]+%")
+_PERCENT_TEXT = (
+    "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for "
+    "validation is '[0-9]+%')"
 )
-_LABEL_VALUE_TEXT = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
-    "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
-    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
-)
-_SERVICE_TEXT = (
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
-    "and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
-    "'[a-z]([-a-z0-9]*[a-z0-9])?')"
-)
+_STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
+#: Type of a Secret -> the keys it must have.
+_SECRET_KEYS = {
+    "kubernetes.io/tls": ("tls.crt", "tls.key"),
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+    "kubernetes.io/dockercfg": (".dockercfg",),
+}
+#: Kinds whose name becomes part of a host name.
+_LABEL_NAMED = ("Service", "Namespace", "StatefulSet")
 
 
-def metadata_causes(kind: str, meta: Object) -> Iterator[Cause]:
+def metadata_causes(kind: str, meta: Object, *, custom: bool = False) -> Iterator[Cause]:
     """What is wrong with `.metadata`."""
     name = meta.get("name", "")
-    if kind in ("Service", "Namespace"):
-        pattern, text = (_SERVICE, _SERVICE_TEXT) if kind == "Service" else (_LABEL, "a lowercase RFC 1123 label")
-        if len(name) > 63:
-            yield invalid_value("metadata.name", name, "must be no more than 63 characters")
-    else:
-        pattern, text = _SUBDOMAIN, _SUBDOMAIN_TEXT
-        if len(name) > 253:
-            yield invalid_value("metadata.name", name, "must be no more than 253 characters")
-    if not pattern.fullmatch(name):
+    faults = namerules.subdomain_faults
+    if kind in _LABEL_NAMED and not custom:
+        faults = namerules.plain_label_faults if kind == "Namespace" else namerules.label_faults
+    for text in faults(name):
         yield invalid_value("metadata.name", name, text)
-    yield from label_causes(meta.get("labels") or {}, "metadata.labels")
     annotations = meta.get("annotations") or {}
+    for key in annotations:
+        # Prefixes in capitals have always been let in.
+        for text in namerules.qualified_faults(key.lower()):
+            yield invalid_value("metadata.annotations", key, text)
     if sum(len(key.encode()) + len(str(value).encode()) for key, value in annotations.items()) > _ANNOTATIONS_MAX:
         yield "FieldValueTooLong", "Too long: may not be more than 262144 bytes", "metadata.annotations"
-    for key in annotations:
-        yield from _qualified_causes(key, "metadata.annotations", lower=True)
-    for at, owner in enumerate(meta.get("ownerReferences") or []):
+    yield from label_causes(meta.get("labels") or {}, "metadata.labels")
+    yield from _owner_causes(meta.get("ownerReferences") or [])
+    yield from _finalizer_causes(meta.get("finalizers") or [], custom=custom)
+
+
+def _owner_causes(owners: list[Object]) -> Iterator[Cause]:
+    for at, owner in enumerate(owners):
         for field in ("apiVersion", "kind", "name", "uid"):
             if not owner.get(field):
-                yield invalid_value(f"metadata.ownerReferences[{at}].{field}", "", "must not be empty")
+                yield required(f"metadata.ownerReferences[{at}].{field}", "must not be empty")
+        if owner.get("kind") == "Event" and owner.get("apiVersion") == "v1":
+            text = "/v1, Kind=Event is disallowed from being an owner"
+            yield invalid_value(f"metadata.ownerReferences[{at}]", owner, text)
+    controllers = [owner for owner in owners if owner.get("controller")]
+    if len(controllers) > 1:
+        first, second = (f"{owner.get('kind')}/{owner.get('name')}" for owner in controllers[:2])
+        text = (
+            f'Only one reference can have Controller set to true. Found "true" in references for {first} and {second}'
+        )
+        yield invalid_value("metadata.ownerReferences", owners, text)
+
+
+def _finalizer_causes(finalizers: list[Any], *, custom: bool) -> Iterator[Cause]:
+    for at, name in enumerate(finalizers):
+        for text in namerules.qualified_faults(str(name)):
+            yield invalid_value("metadata.finalizers", name, text)
+        # Custom resources get a warning for this.
+        if "/" not in str(name) and name not in _STANDARD_FINALIZERS and not custom:
+            text = "name is neither a standard finalizer name nor is it fully qualified"
+            yield invalid_value(f"metadata.finalizers[{at}]", name, text)
 
 
 def label_causes(labels: Object, path: str) -> Iterator[Cause]:
     """What is wrong with a map of labels."""
     for key, value in labels.items():
-        yield from _qualified_causes(key, path)
-        if len(str(value)) > 63:
-            yield invalid_value(path, value, "must be no more than 63 characters")
-        elif not _LABEL_VALUE.fullmatch(str(value)):
-            yield invalid_value(path, value, _LABEL_VALUE_TEXT)
-
-
-def _qualified_causes(key: str, path: str, *, lower: bool = False) -> Iterator[Cause]:
-    prefix, slash, name = key.rpartition("/")
-    if slash and not _SUBDOMAIN.fullmatch(prefix.lower() if lower else prefix):
-        yield invalid_value(path, key, "prefix part " + _SUBDOMAIN_TEXT)
-    if not _QUALIFIED.fullmatch(name) or len(name) > 63:
-        yield invalid_value(
-            path, key, "name part must consist of alphanumeric characters, '-', '_' or '.', at most 63 of them"
-        )
+        for text in namerules.qualified_faults(key):
+            yield invalid_value(path, key, text)
+        for text in namerules.label_value_faults(str(value)):
+            yield invalid_value(path, value, text)
 
 
 def builtin_causes(kind: str, item: Object) -> Iterator[Cause]:
@@ -86,14 +93,15 @@ def builtin_causes(kind: str, item: Object) -> Iterator[Cause]:
         yield from function(item)
 
 
-def change_causes(kind: str, before: Object, after: Object) -> Iterator[Cause]:
-    """What must not change and did."""
-    function = _CHANGES.get(kind)
-    if function:
-        yield from function(before, after)
-
-
-# -- single objects ------------------------------------------------------------------------------------------------
+def check_secret_encoding(data: Any) -> str | None:
+    """Why the data of a Secret cannot be read; None if it can."""
+    for value in data.values() if isinstance(data, dict) else ():
+        try:
+            base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError, TypeError):
+            found = re.search(r"[^A-Za-z0-9+/=\r\n]", str(value))
+            return f"illegal base64 data at input byte {found.start() if found else len(str(value))}"
+    return None
 
 
 def _data(item: Object) -> Iterator[Cause]:
@@ -101,189 +109,204 @@ def _data(item: Object) -> Iterator[Cause]:
     for field in ("data", "binaryData"):
         for key, value in (item.get(field) or {}).items():
             total += len(str(value).encode())
-            if not _DATA_KEY.fullmatch(key):
-                yield invalid_value(
-                    f"{field}[{key}]", key, "a valid config key must consist of alphanumeric characters"
-                )
+            for text in namerules.data_key_faults(key):
+                yield invalid_value(f"{field}[{key}]", key, text)
     if total > _DATA_MAX:
-        yield "FieldValueTooLong", "Too long: may not be more than 1048576 bytes", ""
+        yield "FieldValueTooLong", f"Too long: may not be more than {_DATA_MAX} bytes", "[]"
+
+
+def _secret(item: Object) -> Iterator[Cause]:
+    data = item.get("data") or {}
+    for key in data:
+        for text in namerules.data_key_faults(key):
+            yield invalid_value(f"data[{key}]", key, text)
+    if sum(len(str(value)) * 3 // 4 for value in data.values()) > _DATA_MAX:
+        yield "FieldValueTooLong", f"Too long: may not be more than {_DATA_MAX} bytes", "data"
+    if item.get("type") == "kubernetes.io/basic-auth" and not {"username", "password"} & data.keys():
+        yield from (required(f"data[{key}]") for key in ("username", "password"))
+    for key in _SECRET_KEYS.get(item.get("type", ""), ()):
+        if key not in data:
+            yield required(f"data[{key}]")
 
 
 def _service(item: Object) -> Iterator[Cause]:
-    ports = dig(item, "spec", "ports", default=[])
-    if not ports and dig(item, "spec", "clusterIP") != "None" and dig(item, "spec", "type") != "ExternalName":
+    spec = item.get("spec") or {}
+    ports, kind = spec.get("ports") or [], spec.get("type")
+    if not ports and spec.get("clusterIP") != "None" and kind != "ExternalName":
         yield required("spec.ports")
+    seen: set[Any] = set()
     for at, port in enumerate(ports):
-        yield from _port(port.get("port"), f"spec.ports[{at}].port")
+        path = f"spec.ports[{at}]"
         if len(ports) > 1 and not port.get("name"):
-            yield required(f"spec.ports[{at}].name")
-
-
-def _port(value: Any, path: str) -> Iterator[Cause]:
-    if not isinstance(value, int) or not 0 < value < 65536:
-        yield invalid_value(path, value, "must be between 1 and 65535, inclusive")
+            yield required(f"{path}.name")
+        elif port.get("name") in seen:
+            yield duplicate_value(f"{path}.name", port["name"])
+        seen.add(port.get("name") or None)
+        yield from port_causes(port.get("port"), f"{path}.port")
+        if isinstance(port.get("targetPort"), int):
+            yield from port_causes(port["targetPort"], f"{path}.targetPort")
+    places = [(port.get("protocol"), port.get("port")) for port in ports]
+    for at, (protocol, number) in enumerate(places):
+        if (protocol, number) in places[:at]:
+            shown = {"Name": "", "Protocol": protocol, "AppProtocol": None, "Port": number}
+            yield duplicate_value(f"spec.ports[{at}]", {**shown, "TargetPort": 0, "NodePort": 0})
+    kinds = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
+    if kind not in kinds:
+        yield unsupported_value("spec.type", kind, kinds)
 
 
 def _workload(item: Object) -> Iterator[Cause]:
     spec = item.get("spec") or {}
     if (spec.get("replicas") or 0) < 0:
         yield invalid_value("spec.replicas", spec["replicas"], "must be greater than or equal to 0")
-    selector, labels = spec.get("selector"), dig(spec, "template", "metadata", "labels", default={})
-    if not selector:
+    selector = spec.get("selector")
+    labels = dict(sorted(dig(spec, "template", "metadata", "labels", default={}).items()))
+    if selector is None:
         yield required("spec.selector")
-    elif not matches_labels(selector, labels):
+    elif not selector:
+        word = {"StatefulSet": "statefulset"}.get(item["kind"], "deployment")
+        yield invalid_value("spec.selector", {}, f"empty selector is invalid for {word}")
+    if selector != {} and not (selector and matches_labels(selector, labels)):
         yield invalid_value("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
-    yield from label_causes(labels, "spec.template.metadata.labels")
-    yield from pod_spec_causes(dig(spec, "template", "spec", default={}), "spec.template.spec")
+    yield from label_causes(labels, "spec.template.labels")
+    pod = dig(spec, "template", "spec", default={})
+    if pod.get("restartPolicy") not in (None, "Always"):
+        yield unsupported_value("spec.template.spec.restartPolicy", pod["restartPolicy"], ("Always",))
+    claims = [str(dig(claim, "metadata", "name", default="")) for claim in spec.get("volumeClaimTemplates") or []]
+    yield from pod_spec_causes(pod, "spec.template.spec", claims)
+
+
+def _deployment(item: Object) -> Iterator[Cause]:
+    yield from _workload(item)
+    strategy = dig(item, "spec", "strategy", default={})
+    kind, rolling = strategy.get("type"), strategy.get("rollingUpdate")
+    if kind not in ("Recreate", "RollingUpdate"):
+        shown = {"Type": kind, "RollingUpdate": rolling}
+        yield unsupported_value("spec.strategy", shown, ("Recreate", "RollingUpdate"))
+    elif kind == "Recreate" and rolling:
+        text = "may not be specified when strategy `type` is 'Recreate'"
+        yield forbidden_field("spec.strategy.rollingUpdate", text)
+    for name in ("maxUnavailable", "maxSurge") if rolling else ():
+        yield from _share(rolling.get(name), f"spec.strategy.rollingUpdate.{name}")
+    if rolling and {rolling.get("maxSurge"), rolling.get("maxUnavailable")} <= {0, "0%"}:
+        text = "may not be 0 when `maxSurge` is 0"
+        yield invalid_value("spec.strategy.rollingUpdate.maxUnavailable", rolling.get("maxUnavailable"), text)
+
+
+def _share(value: Any, path: str) -> Iterator[Cause]:
+    """A number of pods, or a percentage of them."""
+    if isinstance(value, str) and not _PERCENT.fullmatch(value):
+        yield invalid_value(path, value, _PERCENT_TEXT)
+    elif isinstance(value, int) and value < 0:
+        yield invalid_value(path, value, "must be greater than or equal to 0")
+
+
+def _stateful_set(item: Object) -> Iterator[Cause]:
+    spec = item.get("spec") or {}
+    if spec.get("podManagementPolicy") not in ("OrderedReady", "Parallel"):
+        text = "must be 'OrderedReady' or 'Parallel'"
+        yield invalid_value("spec.podManagementPolicy", spec.get("podManagementPolicy"), text)
+    strategy = spec.get("updateStrategy") or {}
+    if strategy.get("type") not in ("RollingUpdate", "OnDelete"):
+        shown = {"Type": strategy.get("type"), "RollingUpdate": strategy.get("rollingUpdate")}
+        yield invalid_value("spec.updateStrategy", shown, "must be 'RollingUpdate' or 'OnDelete'")
+    service = str(spec.get("serviceName") or "")
+    for text in namerules.label_faults(service) if service else ():
+        yield invalid_value("spec.serviceName", service, text)
+    yield from _workload(item)
 
 
 def _pod(item: Object) -> Iterator[Cause]:
     yield from pod_spec_causes(item.get("spec") or {}, "spec")
 
 
-def pod_spec_causes(spec: Object, path: str) -> Iterator[Cause]:
-    """What is wrong with the spec of a pod."""
-    if not spec.get("containers"):
-        yield required(f"{path}.containers")
-    volumes = {volume.get("name") for volume in spec.get("volumes") or []}
-    seen: set[str] = set()
-    for group in ("initContainers", "containers"):
-        for at, container in enumerate(spec.get(group) or []):
-            inner = f"{path}.{group}[{at}]"
-            yield from _container(container, inner)
-            if container.get("name") in seen:
-                yield "FieldValueDuplicate", f'Duplicate value: "{container["name"]}"', f"{inner}.name"
-            seen.add(container.get("name", ""))
-            for index, mount in enumerate(container.get("volumeMounts") or []):
-                if mount.get("name") not in volumes and path != "spec.template.spec":
-                    yield (
-                        "FieldValueNotFound",
-                        f'Not found: "{mount.get("name")}"',
-                        f"{inner}.volumeMounts[{index}].name",
-                    )
+def _claim(item: Object) -> Iterator[Cause]:
+    spec = item.get("spec") or {}
+    modes = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
+    if not spec.get("accessModes"):
+        yield required("spec.accessModes", "at least 1 access mode is required")
+    for mode in spec.get("accessModes") or []:
+        if mode not in modes:
+            yield unsupported_value("spec.accessModes", mode, modes)
+    size = dig(spec, "resources", "requests", "storage")
+    if not size:
+        yield required("spec.resources[storage]")
+    elif quantity(size) <= 0:
+        yield invalid_value("spec.resources[storage]", str(size), "must be greater than zero")
 
 
-def _container(container: Object, path: str) -> Iterator[Cause]:
-    if not _LABEL.fullmatch(str(container.get("name", ""))):
-        yield invalid_value(f"{path}.name", container.get("name", ""), "a lowercase RFC 1123 label")
-    if not container.get("image"):
-        yield required(f"{path}.image")
-    for at, port in enumerate(container.get("ports") or []):
-        yield from _port(port.get("containerPort"), f"{path}.ports[{at}].containerPort")
-    for at, entry in enumerate(container.get("env") or []):
-        if not _ENV.fullmatch(str(entry.get("name", ""))):
-            yield invalid_value(f"{path}.env[{at}].name", entry.get("name", ""), "a valid environment variable name")
-    yield from _resources(container.get("resources") or {}, f"{path}.resources")
+def _ingress(item: Object) -> Iterator[Cause]:
+    spec = item.get("spec") or {}
+    if not spec.get("rules") and not spec.get("defaultBackend"):
+        yield invalid_value("spec", None, "either `defaultBackend` or `rules` must be specified")
+    for at, rule in enumerate(spec.get("rules") or []):
+        host = str(rule.get("host") or "")
+        for text in namerules.subdomain_faults(host.removeprefix("*.")) if host else ():
+            yield invalid_value(f"spec.rules[{at}].host", host, text)
+        for index, path in enumerate(dig(rule, "http", "paths", default=[])):
+            yield from _ingress_path(path, f"spec.rules[{at}].http.paths[{index}]")
 
 
-def _resources(resources: Object, path: str) -> Iterator[Cause]:
-    limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
-    for name, value in requests.items():
-        limit = limits.get(name)
+def _ingress_path(path: Object, where: str) -> Iterator[Cause]:
+    kind = path.get("pathType")
+    if not kind:
+        yield required(f"{where}.pathType", "pathType must be specified")
+    elif not str(path.get("path") or "").startswith("/") and kind != "ImplementationSpecific":
+        yield invalid_value(f"{where}.path", path.get("path") or "", "must be an absolute path")
+    service = dig(path, "backend", "service", default={})
+    if service and not service.get("port"):
+        yield required(f"{where}.backend", "port name or number is required")
+
+
+def _network_policy(item: Object) -> Iterator[Cause]:
+    spec = item.get("spec") or {}
+    for way, side in (("ingress", "from"), ("egress", "to")):
+        for at, rule in enumerate(spec.get(way) or []):
+            for index, port in enumerate(rule.get("ports") or []):
+                if isinstance(port.get("port"), int):
+                    yield from port_causes(port["port"], f"spec.{way}[{at}].ports[{index}].port")
+            for index, peer in enumerate(rule.get(side) or []):
+                if not peer:
+                    yield required(f"spec.{way}[{at}].{side}[{index}]", "must specify a peer")
+    for at, kind in enumerate(spec.get("policyTypes") or []):
+        if kind not in ("Ingress", "Egress"):
+            yield unsupported_value(f"spec.policyTypes[{at}]", kind, ("Ingress", "Egress"))
+
+
+def _disruption_budget(item: Object) -> Iterator[Cause]:
+    spec = item.get("spec") or {}
+    if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
+        shown = {
+            "MinAvailable": spec["minAvailable"],
+            "Selector": spec.get("selector"),
+            "MaxUnavailable": spec["maxUnavailable"],
+            "UnhealthyPodEvictionPolicy": spec.get("unhealthyPodEvictionPolicy"),
+        }
+        yield invalid_value("spec", shown, "minAvailable and maxUnavailable cannot be both set")
+    for name in ("minAvailable", "maxUnavailable"):
+        yield from _share(spec.get(name), f"spec.{name}")
+
+
+def _quota(item: Object) -> Iterator[Cause]:
+    for name, value in dig(item, "spec", "hard", default={}).items():
         try:
-            if limit is not None and quantity(value) > quantity(limit):
-                text = f"must be less than or equal to {name} limit of {limit}"
-                yield invalid_value(f"{path}.requests", str(value), text)
+            if quantity(value) < 0:
+                yield invalid_value(f"spec.hard[{name}]", str(value), "must be greater than or equal to 0")
         except ValueError:
             continue
 
 
-def _claim(item: Object) -> Iterator[Cause]:
-    spec = item.get("spec") or {}
-    if not spec.get("accessModes"):
-        yield required("spec.accessModes", "at least 1 access mode is required")
-    if not dig(spec, "resources", "requests", "storage"):
-        yield required("spec.resources[storage]")
-
-
-# -- changes -------------------------------------------------------------------------------------------------------
-
-
-def _deployment_change(before: Object, after: Object) -> Iterator[Cause]:
-    selector = dig(after, "spec", "selector")
-    if not equal(dig(before, "spec", "selector"), selector):
-        yield invalid_value("spec.selector", selector, "field is immutable")
-
-
-_STATEFUL_SET_MUTABLE = (
-    "replicas",
-    "ordinals",
-    "template",
-    "updateStrategy",
-    "revisionHistoryLimit",
-    "persistentVolumeClaimRetentionPolicy",
-    "minReadySeconds",
-)
-
-
-def _stateful_set_change(before: Object, after: Object) -> Iterator[Cause]:
-    old, new = ({k: v for k, v in item["spec"].items() if k not in _STATEFUL_SET_MUTABLE} for item in (before, after))
-    if not equal(old, new):
-        named = ", ".join(f"'{field}'" for field in _STATEFUL_SET_MUTABLE[:-1])
-        text = f"updates to statefulset spec for fields other than {named} and 'minReadySeconds' are forbidden"
-        yield forbidden_field("spec", text)
-
-
-def _claim_change(before: Object, after: Object) -> Iterator[Cause]:
-    def rest(item: Object) -> Object:
-        mutable = ("resources", "volumeName", "volumeAttributesClassName")
-        return {key: value for key, value in item["spec"].items() if key not in mutable}
-
-    if not equal(rest(before), rest(after)):
-        yield forbidden_field(
-            "spec",
-            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims",
-        )
-    path = ("spec", "resources", "requests", "storage")
-    if quantity(dig(after, *path, default=0)) < quantity(dig(before, *path, default=0)):
-        yield forbidden_field("spec.resources.requests.storage", "field can not be less than status.capacity")
-
-
-def _service_change(before: Object, after: Object) -> Iterator[Cause]:
-    old, new = dig(before, "spec", "clusterIP"), dig(after, "spec", "clusterIP")
-    if old and new != old and dig(after, "spec", "type") != "ExternalName":
-        yield invalid_value("spec.clusterIPs[0]", [new], "may not change once set")
-
-
-def _data_change(before: Object, after: Object) -> Iterator[Cause]:
-    if before.get("immutable") and not equal(before.get("data"), after.get("data")):
-        yield forbidden_field("data", "field is immutable when `immutable` is set")
-    if before.get("type") != after.get("type"):
-        yield invalid_value("type", after.get("type"), "field is immutable")
-
-
-def _pod_change(before: Object, after: Object) -> Iterator[Cause]:
-    def rest(item: Object) -> Any:
-        spec = {k: v for k, v in item["spec"].items() if k not in ("activeDeadlineSeconds", "tolerations", "nodeName")}
-        spec["containers"] = [{**container, "image": ""} for container in spec.get("containers", [])]
-        return spec
-
-    if not equal(rest(before), rest(after)):
-        yield forbidden_field(
-            "spec",
-            "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
-            "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
-            "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
-        )
-
-
 _CHECKS: dict[str, Callable[[Object], Iterator[Cause]]] = {
     "ConfigMap": _data,
-    "Secret": _data,
+    "Secret": _secret,
     "Service": _service,
-    "Deployment": _workload,
+    "Deployment": _deployment,
     "ReplicaSet": _workload,
-    "StatefulSet": _workload,
+    "StatefulSet": _stateful_set,
     "Pod": _pod,
     "PersistentVolumeClaim": _claim,
-}
-_CHANGES: dict[str, Callable[[Object, Object], Iterator[Cause]]] = {
-    "Deployment": _deployment_change,
-    "ReplicaSet": _deployment_change,
-    "StatefulSet": _stateful_set_change,
-    "PersistentVolumeClaim": _claim_change,
-    "Service": _service_change,
-    "ConfigMap": _data_change,
-    "Secret": _data_change,
-    "Pod": _pod_change,
+    "Ingress": _ingress,
+    "NetworkPolicy": _network_policy,
+    "PodDisruptionBudget": _disruption_budget,
+    "ResourceQuota": _quota,
 }

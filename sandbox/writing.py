@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sandbox import customkinds, defaults, gotypes, validation
+from sandbox import changerules, customkinds, defaults, gotypes, validation
 from sandbox.bodies import repeated_fields
 from sandbox.errors import Cause, StatusError, bad_request, causes_of, invalid, invalid_value
 from sandbox.kinds import CRD_KEY, Kind, Version
@@ -77,9 +77,40 @@ def check_types(kind: Kind, version: Version, item: Object) -> None:
     )
     for reason, text, field in parts:
         # A null decodes to the zero value of any type.
-        if reason == "FieldValueTypeInvalid" and not text.startswith('Invalid value: "null"'):
+        wrong_type = reason == "FieldValueTypeInvalid" and not text.startswith('Invalid value: "null"')
+        if wrong_type or gotypes.QUANTITY in text:
             fault = gotypes.decode_fault(item, kind, version, field)
             raise bad_request(f'{kind.kind} in version "{version.name}" cannot be handled as a {kind.kind}: {fault}')
+    check_encoding(kind, version, item)
+
+
+def check_convertible(kind: Kind, version: Version, name: str, config: Object, sent: Object) -> None:
+    """What is applied has the right types; its quantities may still be none.
+
+    Raises:
+        StatusError: 500.
+    """
+    if kind.custom or all(gotypes.QUANTITY not in text for _, text, _ in violations(config, version.schema)):
+        return
+    api_version = kind.api_version(version.name)
+    where = f"{(sent.get('metadata') or {}).get('namespace', '')}/{name}; {kind.group}/{version.name}, Kind={kind.kind}"
+    raise StatusError(
+        500,
+        "",
+        f"failed to convert new object ({where}) to proper version: unable to convert unstructured object to "
+        f"{api_version}, Kind={kind.kind}: {gotypes.QUANTITY}",
+    )
+
+
+def check_encoding(kind: Kind, version: Version, item: Object) -> None:
+    """The data of a Secret is in base64.
+
+    Raises:
+        StatusError: 400, it is not.
+    """
+    fault = validation.check_secret_encoding(item.get("data")) if kind.kind == "Secret" and not kind.custom else None
+    if fault:
+        raise bad_request(f'Secret in version "{version.name}" cannot be handled as a Secret: {fault}')
 
 
 def check_unknown_fields(
@@ -133,7 +164,7 @@ def validate(kind: Kind, item: Object, before: Object | None, subresource: str =
         StatusError: 422 with every field; 400 for built-in kinds with a wrong type.
     """
     meta = item["metadata"]
-    causes: list[Cause] = list(validation.metadata_causes(kind.kind, meta))
+    causes: list[Cause] = list(validation.metadata_causes(kind.kind, meta, custom=kind.custom or kind.key == CRD_KEY))
     if before is not None:
         causes += _metadata_change_causes(before["metadata"], meta)
     if kind.key == CRD_KEY:
@@ -162,10 +193,11 @@ def _builtin_causes(kind: Kind, item: Object, before: Object | None) -> list[Cau
     body = {key: value for key, value in item.items() if key != "status"}
     body["metadata"] = {key: value for key, value in item["metadata"].items() if key != "managedFields"}
     # The same port or variable twice is let in, with a warning: which lists take no duplicates is for each kind to say.
-    found = list(violations(body, kind.storage_schema))
-    found += validation.builtin_causes(kind.kind, item)
+    found = list(validation.builtin_causes(kind.kind, item))
+    named = {field for _, _, field in found}
+    found += [cause for cause in violations(body, kind.storage_schema) if cause[2] not in named]
     if before is not None:
-        found += validation.change_causes(kind.kind, before, item)
+        found += changerules.change_causes(kind.kind, before, item)
     return found
 
 
