@@ -26,13 +26,13 @@ from reconciler.core.desired import desired_manifests
 from reconciler.core.observe import observe
 from reconciler.core.plan import open_requests
 from reconciler.core.preflight import preflight
-from reconciler.core.status import quarantined_status, status
+from reconciler.core.status import quarantined_status
 from reconciler.shell.cache import ObjectCache, PlatformKey
 from reconciler.shell.cluster import Cluster, ClusterError, KubernetesObject
 from reconciler.shell.executor import Executor
-from reconciler.shell.resources import PLATFORM
 from reconciler.shell.sight import Sight
 from reconciler.shell.states import Known, States
+from reconciler.shell.status_writer import StatusWriter
 
 _log = structlog.get_logger(__name__)
 
@@ -94,7 +94,8 @@ class Reconciler:
         announce: Announce,
     ) -> None:
         self._log, self._states, self._sight, self._executor = log, states, sight, executor
-        self._cluster, self._cache, self._clock, self._new_id = cluster, cache, clock, new_id
+        self._status = StatusWriter(cluster, cache, clock)
+        self._clock, self._new_id = clock, new_id
         self._epoch, self._announce = epoch, announce
         #: Streams by platform name, those that are not closed.
         self._open_streams: dict[PlatformKey, set[str]] = {}
@@ -198,11 +199,13 @@ class Reconciler:
             requests = open_requests(known.state, now)
         self._index(key, known.state)
         self._note_served(known.state, now)
+        details_due: float | None = None
         if platform is not None and not known.state.closed:
-            self._write_status(known, platform)
+            details_due = self._status.write(known, platform)
             if _is_news(platform, self._resource(key, stream_id)):
                 return Result(again_after_seconds=0.0)
-        return Result(_again_after(known.state, self._clock.now(), unfinished=bool(requests)))
+        again = _again_after(known.state, self._clock.now(), unfinished=bool(requests))
+        return Result(min((wait for wait in (again, details_due) if wait is not None), default=None))
 
     def _resource(self, key: PlatformKey, stream_id: str) -> KubernetesObject | None:
         # A resource of the same name with another uid is another platform: for this stream the resource is gone.
@@ -273,31 +276,6 @@ class Reconciler:
             for id_, event in zip(ids, events, strict=True)
         ]
 
-    # -- status ----------------------------------------------------------------------------------------------------
-
-    def _write_status(self, known: Known, platform: KubernetesObject) -> None:
-        """Write `.status` if it says anything else than the resource; the ledger's place alone is no reason."""
-        wanted = status(known.state, known.head_hash.hex())
-        if not wanted or _visible(wanted) == _visible(platform.get("status") or {}):
-            return
-        self._apply_status(platform, wanted)
-
-    def _apply_status(self, platform: KubernetesObject, wanted: dict[str, object]) -> None:
-        metadata = platform["metadata"]
-        body: KubernetesObject = {
-            "apiVersion": PLATFORM.api_version,
-            "kind": PLATFORM.kind,
-            "metadata": {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]},
-            "status": wanted,
-        }
-        try:
-            written = self._cluster.apply_status(PLATFORM, metadata["namespace"], body)
-        except ClusterError as error:
-            if error.status in {404, 409}:
-                return  # deleted, or made again, in between: the watch tells
-            raise
-        self._cache.remember(PLATFORM, written)
-
     def _quarantine(self, key: PlatformKey, stream_id: str, error: Exception) -> Result:
         """Leave this one stream alone: acting on half of what happened is worse than not acting."""
         self._quarantined[stream_id] = str(error)
@@ -307,7 +285,7 @@ class Reconciler:
             shown, generation = platform.get("status") or {}, int(platform["metadata"].get("generation", 1))
             wanted = quarantined_status(shown, generation, str(error), self._clock.now())
             if wanted != shown:
-                self._apply_status(platform, wanted)
+                self._status.apply(platform, wanted)
         return Result()
 
     def _note_served(self, state: PlatformState, now: datetime) -> None:
@@ -322,6 +300,7 @@ class Reconciler:
         if state.closed or state.version == 0:
             streams.discard(state.stream_id)
             self._sight.forget(state)
+            self._status.forget(state.stream_id)
         else:
             streams.add(state.stream_id)
         if not streams:
@@ -361,7 +340,3 @@ def _contents(state: PlatformState, events: Iterable[Event]) -> dict[str, bytes]
         return {}
     manifests = desired_manifests(state)
     return {digest: manifests[digest].content for digest in wanted if digest in manifests}
-
-
-def _visible(document: dict[str, object]) -> dict[str, object]:
-    return {key: value for key, value in document.items() if key != "ledger"}
