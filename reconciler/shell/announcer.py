@@ -1,6 +1,7 @@
 """Publishes recorded events as Kubernetes Events: an outbox that reads the log from where it stopped.
 
 The name of an Event is made of stream and version, so that one published twice is refused: at least once becomes once.
+What becomes of components on their way is told together: an install costs a handful of Events, however many there are.
 Events are for people who watch; nothing is lost if one cannot be published, for the log has it.
 """
 
@@ -12,12 +13,14 @@ import structlog
 from eventstore.codec import decode
 from eventstore.envelope import RecordedEvent
 from eventstore.errors import CorruptEventError, UnknownEventError
+from eventstore.events import ComponentPhaseChanged
 from eventstore.vocabulary import ErrorCategory
 from projections.outbox import Outbox
 from projections.state import PlatformState
 from reconciler.core.announce import announcement, event_object
 from reconciler.shell.clock import Clock
 from reconciler.shell.cluster import Cluster, ClusterError
+from reconciler.shell.held_news import HeldNews, News
 from reconciler.shell.resources import EVENT
 
 _log = structlog.get_logger(__name__)
@@ -45,6 +48,7 @@ class Announcer:
     ) -> None:
         self._outbox, self._cluster = outbox, cluster
         self._state_of, self._clock, self._instance = state_of, clock, instance
+        self._held = HeldNews(clock.monotonic)
         #: What stands in the way, until when (monotonic), and how often in a row it did.
         self._problem: ClusterError | None = None
         self._resume_at, self._failures = 0.0, 0
@@ -60,6 +64,8 @@ class Announcer:
             raise self._problem.with_traceback(None)
         published, last = 0, None
         try:
+            for stream_id in self._held.due():
+                published += self._tell_held(stream_id)
             for recorded in self._outbox.pending():
                 published += self._publish(recorded)
                 last = recorded
@@ -78,18 +84,36 @@ class Announcer:
         self._problem = error
         self._resume_at = self._clock.monotonic() + max(delay, error.retry_after_seconds or 0.0)
 
-    def _publish(self, recorded: RecordedEvent) -> bool:
-        age = self._clock.now() - recorded.occurred_at
-        if age > NEWS_AGE_MAX:
-            return False
+    def _publish(self, recorded: RecordedEvent) -> int:
+        if self._clock.now() - recorded.occurred_at > NEWS_AGE_MAX:
+            return 0
         try:
-            announced = announcement(decode(recorded))
-            if announced is None:
-                return False
-            state = self._state_of(recorded.stream_id)
+            event = decode(recorded)
         except (UnknownEventError, CorruptEventError):
-            return False  # its stream is quarantined, which is told elsewhere
-        body = event_object(state, announced, recorded.version, recorded.occurred_at, self._instance)
+            return 0  # its stream is quarantined, which is told elsewhere
+        announced = announcement(event)
+        if announced is None:
+            return 0
+        news = News(announced, recorded.version, recorded.occurred_at)
+        if isinstance(event, ComponentPhaseChanged):
+            self._held.add(recorded.stream_id, event.component, news)
+            return 0
+        # What happened before is told before.
+        return self._tell_held(recorded.stream_id) + self._tell(recorded.stream_id, news)
+
+    def _tell_held(self, stream_id: str) -> bool:
+        news = self._held.together(stream_id)
+        told = news is not None and self._tell(stream_id, news)
+        self._held.drop(stream_id)
+        return told
+
+    def _tell(self, stream_id: str, news: News) -> bool:
+        age = self._clock.now() - news.at
+        try:
+            state = self._state_of(stream_id)
+        except (UnknownEventError, CorruptEventError):
+            return False
+        body = event_object(state, news.announced, news.version, news.at, self._instance)
         try:
             self._cluster.create(EVENT, state.namespace, body)
         except ClusterError as error:
