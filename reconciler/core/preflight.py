@@ -14,6 +14,8 @@ from reconciler.core.desired import accepted_references, desired_manifests
 
 #: Reason of a finding about a quota that is too small.
 QUOTA_EXCEEDED = "QuotaExceeded"
+#: Reason of a finding about an object that the operator may not read.
+PERMISSION_DENIED = "PermissionDenied"
 
 
 class Preflight(msgspec.Struct, frozen=True):
@@ -35,6 +37,9 @@ def preflight(state: PlatformState) -> Preflight:
             missing.append(
                 _finding(f"{reference.kind}Missing", f"{where} not found; {_how(state, reference)}", subject)
             )
+        elif seen.refused_reason == PERMISSION_DENIED:
+            # A right can be given without anybody touching the object or the spec.
+            missing.append(_finding(seen.refused_reason, f"{where} {seen.refused}", subject))
         elif seen.refused:
             refused.append(_finding(seen.refused_reason, f"{where} {seen.refused}", subject))
         else:

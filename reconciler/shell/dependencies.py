@@ -11,7 +11,8 @@ import msgspec
 from api.redaction import hmac_value
 from api.references import GRANT_LABEL, Reference, granted
 from eventstore.events import DependencyObserved
-from reconciler.shell.cluster import Cluster, KubernetesObject
+from reconciler.core.preflight import PERMISSION_DENIED
+from reconciler.shell.cluster import Cluster, ClusterError, KubernetesObject
 from reconciler.shell.resources import resource_for
 
 #: Secrets that hold something else than the user's own keys.
@@ -71,8 +72,13 @@ class Dependencies:
             before = self._looks.get(key)
         if before is not None and now - before.at < self._good_for(before.seen, reference):
             return before.seen
-        found = self._cluster.get(resource_for("v1", reference.kind), namespace, reference.name)
-        seen = self._observed(reference, platform, found)
+        try:
+            found = self._cluster.get(resource_for("v1", reference.kind), namespace, reference.name)
+            seen = self._observed(reference, platform, found)
+        except ClusterError as error:
+            if error.reason != PERMISSION_DENIED:
+                raise
+            seen = _unreadable(reference, before.seen if before else None, error)
         with self._lock:
             self._looks[key] = _Look(now, seen)
         return seen
@@ -97,6 +103,13 @@ class Dependencies:
             refused_reason=reason,
             refused=words,
         )
+
+
+def _unreadable(reference: Reference, before: DependencyObserved | None, error: ClusterError) -> DependencyObserved:
+    """What may not be read is as it was, so that nothing is rolled because of it."""
+    seen = before or DependencyObserved(kind=reference.kind, name=reference.name, found=True)
+    words = f"cannot be read: {error.message}"
+    return msgspec.structs.replace(seen, found=True, refused_reason=PERMISSION_DENIED, refused=words)
 
 
 def _refusal(reference: Reference, found: KubernetesObject, platform: str, invalid: list[str]) -> tuple[str, str]:

@@ -24,7 +24,6 @@ INGRESS = Resource("networking.k8s.io/v1", "Ingress", "ingresses")
 NETWORK_POLICY = Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
 POD_DISRUPTION_BUDGET = Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 POD = Resource("v1", "Pod", "pods")
-PERSISTENT_VOLUME_CLAIM = Resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 RESOURCE_QUOTA = Resource("v1", "ResourceQuota", "resourcequotas")
 EVENT = Resource("events.k8s.io/v1", "Event", "events")
 
@@ -52,7 +51,6 @@ WATCHED: tuple[WatchedResource, ...] = (
     WatchedResource(NETWORK_POLICY, _OURS),
     WatchedResource(POD_DISRUPTION_BUDGET, _OURS),
     WatchedResource(POD, _OURS),
-    WatchedResource(PERSISTENT_VOLUME_CLAIM, _OURS),
     WatchedResource(RESOURCE_QUOTA, namespace_wide=True),
 )
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+import structlog
 from msgspec.structs import replace
 
 from api.naming import inline_secret_name
@@ -31,13 +32,13 @@ from projections.state import ObjectState, PlatformState, SpecState
 from reconciler.core.desired import accepted_references, desired_manifests, desired_objects, references_of
 from reconciler.core.observe import ObjectSighting, PlatformSighting, Sighting, is_behind, named_paths
 from reconciler.core.ownership import last_spec_manager, owned_digest, owners_of_changes
-from reconciler.core.preflight import QUOTA_EXCEEDED
+from reconciler.core.preflight import PERMISSION_DENIED, QUOTA_EXCEEDED
 from reconciler.shell.cache import ObjectCache
-from reconciler.shell.cluster import Cluster, KubernetesObject
+from reconciler.shell.cluster import Cluster, ClusterError, KubernetesObject
 from reconciler.shell.dependencies import Dependencies
 from reconciler.shell.resources import PLATFORM, POD, RESOURCE_QUOTA, SECRET, resource_for
 
-_NOT_CHILDREN = frozenset({"Pod", "PersistentVolumeClaim"})
+_log = structlog.get_logger(__name__)
 
 
 class _Spec(msgspec.Struct, frozen=True):
@@ -119,7 +120,14 @@ class Sight:
         self._secrets_checked[state.stream_id] = now
 
     def _check_secret(self, namespace: str, child: ObjectState) -> None:
-        found = self._cluster.get(SECRET, namespace, child.ref.name)
+        try:
+            found = self._cluster.get(SECRET, namespace, child.ref.name)
+        except ClusterError as error:
+            if error.reason != PERMISSION_DENIED:
+                raise
+            # It is told where the Secret is needed; what else there is to see of the platform is seen all the same.
+            _log.warning("secret_not_checked", secret=f"{namespace}/{child.ref.name}", why=error.message)
+            return
         if found is not None:
             self._cache.remember(SECRET, found)
         elif child.uid:
@@ -183,7 +191,7 @@ class Sight:
         children = [
             child
             for child in self._cache.children(platform.namespace, platform.name)
-            if child["kind"] not in _NOT_CHILDREN and _owned_by(child, platform.uid)
+            if child["kind"] != POD.kind and _owned_by(child, platform.uid)
         ]
         sightings = [self._object(state, child) for child in children]
         return {sighting.ref.key: sighting for sighting in sightings}

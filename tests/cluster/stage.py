@@ -59,6 +59,8 @@ from tests.fixtures.kubectl import Kubectl, kubectl_binary
 
 SECONDS_MAX = 60.0
 MOUNT = "/etc/stackledger/database"
+#: What the operator does not look at: its pods tell when one of them cannot be bound.
+PERSISTENT_VOLUME_CLAIM = Resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 #: The cheapest platform, and one with all five components.
 SMALL: dict[str, Any] = {"components": {"prometheus": {}}}
 ALL_FIVE: dict[str, Any] = {"components": {name.value: {} for name in INSTALL_ORDER}}

@@ -26,6 +26,7 @@ Grant = tuple[str, str, str]
 
 #: An object of every kind that the operator makes.
 SPEC: dict[str, Any] = {
+    "security": {"networkPolicy": {}},
     "components": {
         "grafana": {
             "persistence": {"enabled": False},
@@ -114,13 +115,23 @@ def delete_child(stage: ClusterStage, resource: str) -> None:
 
 
 def unlabel_child(stage: ClusterStage, resource: str) -> None:
-    """An object that no watch shows is in the way of ours: it must be looked at. Secrets are never watched."""
-    if resource != "secrets":
+    """An object that no watch shows is in the way of ours: it must be looked at."""
+    if resource == "secrets":
+        # Never watched: whatever refers to one reads it by its name.
+        stage.secret("theirs", {"word": "Zq7-referenced-canary-5Tr"})
+        word = {"name": "WORD", "valueFrom": {"secretKeyRef": {"name": "theirs", "key": "word"}}}
+        stage.apply({"components": {"grafana": {"extraEnv": [word]}}}, "another")
+    else:
         stage.kubectl.ok("label", resource, CHILDREN[resource], f"{LABEL_MANAGED_BY}-")
 
 
 def edit_child(stage: ClusterStage, resource: str) -> None:
-    """Somebody edits an object of ours: it must be written again."""
+    """Somebody edits an object of ours: it must be written again. Of a Secret, the user edits what is in it."""
+    if resource == "secrets":
+        spec = copy.deepcopy(SPEC)
+        spec["components"]["grafana"]["adminPassword"] = "Zq7-another-canary-7Rw"
+        stage.apply(spec)
+        return
     patch = json.dumps({"metadata": {"labels": {LABEL: "elsewhere"}}})
     stage.kubectl.ok("patch", resource, CHILDREN[resource], "--type=merge", "-p", patch)
 
@@ -224,7 +235,7 @@ def test_without_the_right_the_user_is_told_which_one_and_with_it_all_is_well_ag
         stage.wait(f"told of {named(grant)}", lambda: _told(stage, grant) > told_before, seconds=15)
     finally:
         give_back(stage, grant)
-        if do is make_platform:
+        if stage.platform("another"):
             stage.wait_ready("another")
             stage.remove("another")
         stage.install(SPEC)
@@ -245,7 +256,7 @@ def _told(stage: ClusterStage, grant: Grant) -> int:
     words = f"may not {named(grant)}"
     statuses = [json.dumps(one.get("status")) for one in stage.cluster.list_all(PLATFORM, stage.namespace).items]
     notes = [event.get("note", "") for event in stage.kubernetes_events() + stage.kubernetes_events("another")]
-    if grant[1] in {"observabilityplatforms/status", "events", "secrets"}:
+    if grant[1] in {"observabilityplatforms/status", "events"}:
         # Whoever may not write the status cannot say so there.
         notes += [stage.operators[0].output()]
     return sum(text.count(words) for text in (*statuses, *notes))

@@ -53,7 +53,7 @@ def children_left(stage: ClusterStage) -> list[str]:
     return [
         f"{child['kind']}/{child['metadata']['name']}"
         for watched in WATCHED[1:]
-        if watched.resource.kind not in {"PersistentVolumeClaim", "ResourceQuota"}
+        if watched.resource.kind != "ResourceQuota"
         for child in stage.children(watched.resource)
     ]
 

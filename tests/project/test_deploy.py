@@ -72,7 +72,7 @@ def test_the_base_holds_no_secret(base: list[KubernetesObject]) -> None:
 
 def test_the_role_grants_the_calls_the_code_makes_and_no_other(base: list[KubernetesObject]) -> None:
     watched = {entry.resource for entry in resources.WATCHED}
-    only_looked_at = {resources.POD, resources.PERSISTENT_VOLUME_CLAIM, resources.RESOURCE_QUOTA}
+    only_looked_at = {resources.POD, resources.RESOURCE_QUOTA}
     children = watched - only_looked_at - {resources.PLATFORM}
     expected = {named(resource): {"list", "watch"} for resource in only_looked_at}
     expected |= {named(resource): {"get", "list", "watch", "create", "patch", "delete"} for resource in children}
@@ -81,7 +81,6 @@ def test_the_role_grants_the_calls_the_code_makes_and_no_other(base: list[Kubern
     group, plural = named(resources.PLATFORM)
     expected[group, plural] = {"get", "list", "watch", "patch"}
     expected[group, f"{plural}/status"] = {"patch"}
-    expected[group, f"{plural}/finalizers"] = {"update"}
     granted = {
         (group, resource): set(rule["verbs"])
         for rule in rules(base)
