@@ -70,7 +70,7 @@ class StatusWriter:
         try:
             written = self._cluster.apply_status(PLATFORM, metadata["namespace"], body)
         except ClusterError as error:
-            if error.status in {404, 409}:
+            if error.status in {404, 409} and error.reason != "ApiMissing":
                 return  # deleted, or made again, in between: the watch tells
             raise
         self._cache.remember(PLATFORM, written)

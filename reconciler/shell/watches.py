@@ -14,7 +14,7 @@ import structlog
 from reconciler.shell.cache import ObjectCache, PlatformKey
 from reconciler.shell.cluster import Cluster, ClusterError, ResourceExpiredError
 from reconciler.shell.redaction import describe_error
-from reconciler.shell.resources import WatchedResource
+from reconciler.shell.resources import PLATFORM, WatchedResource
 
 logger = structlog.get_logger()
 
@@ -131,6 +131,9 @@ class Watcher:
         changed = self._cache.replace(self.kind, self._namespace, page, rewound=rewound)
         if reason == "error":
             # A change may have reached the cache and nobody else: then it is no news any more, and still unseen.
+            changed |= set(self._cache.platforms(self._namespace))
+        elif self._failures and self.kind == PLATFORM.kind:
+            # The server was away: what could not be written to it meanwhile is due, whatever its next try waits for.
             changed |= set(self._cache.platforms(self._namespace))
         self._version, self._listed_at, self._list_reason = page.resource_version, self._monotonic(), ""
         if rewound:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from eventstore import events as e
+from reconciler.shell.cluster import ClusterError
 from tests.cluster.bad_day import AT_REST, HALF_WAY, BadDay, BadDayStage
 from tests.cluster.installation import Databases, install_base
 from tests.cluster.stage import PAIR, SMALL
@@ -76,11 +77,20 @@ def test_a_definition_that_is_deleted_and_put_back(day: BadDay) -> None:
 
 def test_a_version_that_is_not_served_for_a_while(day: BadDay) -> None:
     day.begin(PAIR)
-    with day.fault():
+    # The children are served all the while: the installation goes on.
+    with day.fault(calm=False):
         _serve(day, served=False)
         time.sleep(8)
         _serve(day, served=True)
+        day.stage.wait("served", lambda: _is_served(day))
     day.check()
+
+
+def _is_served(day: BadDay) -> bool:
+    try:
+        return day.stage.platform(AT_REST) is not None
+    except ClusterError:
+        return False
 
 
 def _serve(day: BadDay, *, served: bool) -> None:

@@ -86,15 +86,15 @@ def test_answers_that_are_lost_and_connections_that_break_again_and_again(day: B
 
 
 def test_a_token_that_is_refused_and_then_replaced_in_its_file(day: BadDay) -> None:
-    day.begin(PAIR, ready_seconds=8)
+    day.begin(PAIR, ready_seconds=6)
     kubectl = day.stage.kubectl
     with day.fault():
         kubectl.ok("delete", "serviceaccount", SERVICE_ACCOUNT, "-n", SYSTEM_NAMESPACE)
         # For ten seconds the server goes on believing a token that it has just checked.
-        time.sleep(11)
+        time.sleep(10.5)
         day.plane.faults.drop_connections()
         day.stage.wait("refused", lambda: any(one.status == 401 for one in day.plane.faults.counts()))
-        time.sleep(5)
+        time.sleep(4)
     assert "Unauthorized" in day.operator.unreadiness()
     install_base(kubectl)
     day.stage.write_token()

@@ -1,5 +1,6 @@
 """When `.status` is written at once, and when it can wait."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from msgspec.structs import replace
 
 from eventstore.vocabulary import ComponentPhase, ErrorCategory, Phase
 from projections.state import Failure, PlatformState
-from reconciler.shell.cluster import KubernetesObject
+from reconciler.shell.cluster import ClusterError, KubernetesObject
 from reconciler.shell.resources import PLATFORM
 from reconciler.shell.states import Known
 from reconciler.shell.status_writer import DETAIL_SECONDS, StatusWriter
@@ -98,3 +99,15 @@ def test_a_pass_comes_back_for_the_details_it_left_out(scene: Scene) -> None:
     again = bench.reconciler.reconcile(KEY).again_after_seconds
     assert again is not None
     assert 0 < again <= DETAIL_SECONDS
+
+
+@pytest.mark.parametrize(("status", "reason", "raised"), [(404, "NotFound", False), (404, "ApiMissing", True)])
+def test_a_resource_that_is_gone_is_no_trouble_and_one_that_is_not_served_is(
+    scene: Scene, status: int, reason: str, raised: bool
+) -> None:
+    def refuse(*_: object) -> KubernetesObject:
+        raise ClusterError(ErrorCategory.RESOURCE, reason, "no", status=status)
+
+    scene.bench.cluster.apply_status = refuse  # type: ignore[method-assign]  # the seam of this test
+    with pytest.raises(ClusterError) if raised else nullcontext():
+        scene.write(replace(scene.state, phase=Phase.READY))

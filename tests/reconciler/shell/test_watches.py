@@ -280,6 +280,16 @@ def test_a_wake_up_that_failed_is_made_up_for() -> None:
     assert ("obs", "prod") in it.changes
 
 
+def test_every_platform_is_looked_at_when_the_server_is_back() -> None:
+    it = Setup(PLATFORM)
+    it.cluster.lists = [page(10, thing("prod", 4, PLATFORM))]
+    it.cluster.watches = [failing(ClusterError(ErrorCategory.TRANSIENT, "Unreachable", "gone")), events()]
+    it.step()
+    it.changes.clear()
+    it.step()
+    assert it.changes == [("obs", "prod")]
+
+
 def test_everything_is_listed_anew_now_and_then() -> None:
     it = Setup(relist_seconds=100)
     it.cluster.lists = [page(10)]
