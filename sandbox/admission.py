@@ -6,14 +6,22 @@ from sandbox import claims
 from sandbox.errors import Cause, forbidden, not_found
 from sandbox.kinds import NAMESPACE_KEY, GroupKind, Kind
 from sandbox.store import Store
-from sandbox.values import Object, dig
+from sandbox.values import Object, clone, dig
 
 SERVICES = GroupKind("", "services")
 #: What Go writes of a status that says nothing yet.
-_FIRST_STATUS: dict[str, Object] = {
-    "deployments": {},
-    "replicasets": {"replicas": 0},
-    "statefulsets": {"replicas": 0, "availableReplicas": 0},
+_FIRST_STATUS: dict[GroupKind, Object] = {
+    GroupKind("apps", "deployments"): {},
+    GroupKind("apps", "replicasets"): {"replicas": 0},
+    GroupKind("apps", "statefulsets"): {"replicas": 0, "availableReplicas": 0},
+    GroupKind("networking.k8s.io", "ingresses"): {"loadBalancer": {}},
+    GroupKind("policy", "poddisruptionbudgets"): {
+        "disruptionsAllowed": 0,
+        "currentHealthy": 0,
+        "desiredHealthy": 0,
+        "expectedPods": 0,
+    },
+    GroupKind("", "resourcequotas"): {},
 }
 
 
@@ -28,33 +36,35 @@ def check_namespace(store: Store, kind: Kind, namespace: str, name: str) -> None
     found = store.get(NAMESPACE_KEY, ("", namespace))
     if found is None:
         raise not_found("namespaces", "", namespace)
-    if found["metadata"].get("deletionTimestamp") and kind.kind != "Event":
+    if found["metadata"].get("deletionTimestamp"):
         text = f"unable to create new content in namespace {namespace} because it is being terminated"
         cause: Cause = ("NamespaceTerminating", f"namespace {namespace} is being terminated", "metadata.namespace")
         raise forbidden(kind.plural, kind.group, name, text, [cause])
 
 
 def allocate(store: Store, kind: Kind, item: Object) -> None:
-    """Fill in what only the server knows, in place: the address of a Service, the class of a claim."""
+    """Fill in what only the server knows, in place: the address of a Service, the class of a claim, an empty status."""
+    if kind.key in _FIRST_STATUS:
+        item.setdefault("status", clone(_FIRST_STATUS[kind.key]))
     if kind.key == SERVICES and dig(item, "spec", "type") != "ExternalName":
         spec = item["spec"]
         if not spec.get("clusterIP"):
             spec["clusterIP"] = _free_address(store)
         spec.setdefault("clusterIPs", [spec["clusterIP"]])
+        spec.setdefault("ipFamilies", ["IPv4"])
+        spec.setdefault("ipFamilyPolicy", "SingleStack")
         item.setdefault("status", {"loadBalancer": {}})
         if spec.get("type") in ("NodePort", "LoadBalancer") and spec.get("allocateLoadBalancerNodePorts") is not False:
             _give_node_ports(store, spec.get("ports") or [])
     elif kind.key == claims.CLAIMS:
         claims.complete(store, item)
-    elif kind.group == "apps" and kind.plural in _FIRST_STATUS:
-        item.setdefault("status", dict(_FIRST_STATUS[kind.plural]))
 
 
 def keep_address(kind: Kind, before: Object, after: Object) -> None:
     """A Service that is written without its address keeps it, in place."""
-    if kind.key == SERVICES and dig(after, "spec", "type") == "ClusterIP" and not dig(after, "spec", "clusterIP"):
-        for field in ("clusterIP", "clusterIPs"):
-            if dig(before, "spec", field):
+    if kind.key == SERVICES and dig(after, "spec", "type") != "ExternalName":
+        for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
+            if not dig(after, "spec", field) and dig(before, "spec", field):
                 after["spec"][field] = before["spec"][field]
 
 

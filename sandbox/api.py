@@ -20,6 +20,7 @@ from sandbox.errors import unauthorized as not_authorized
 from sandbox.faults import DroppedConnectionError, FaultPlan
 from sandbox.kinds import Kind, Version
 from sandbox.model import ClusterModel
+from sandbox.parts import storage_key
 from sandbox.routing import Request, Target
 from sandbox.scaling import read_scale, write_scale
 from sandbox.values import Object, clone
@@ -305,7 +306,7 @@ class _Call:
         if self._target.subresource == "scale":
             scale = read_scale(self._model, self._kind, self._namespace, name)
             return Response(body=self._patched_scale(scale, patch_type, body, write))
-        existed = self._model.store.get(self._kind.key, (self._namespace, name)) is not None
+        existed = self._model.store.get(storage_key(self._kind), (self._namespace, name)) is not None
         stored = self._model.patch(
             self._kind, self._version, self._namespace, name, patch_type, body, write, self._target.subresource
         )

@@ -142,9 +142,19 @@ class ClusterModel:
             raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
         writer = ManagerKey(write.manager, "Update", kind.api_version(version.name), "")
         with self.store.lock:
+            if kind.key == eventkinds.NEW_EVENTS:
+                self._check_new_event(kind, namespace, item)
             kind, item = self._as_stored(kind, item)
             item = self._new_object(kind, item)
             return self._insert(kind, item, self._owners_after_update(kind, None, item, writer), write)
+
+    def _check_new_event(self, kind: Kind, namespace: str, item: Object) -> None:
+        name = item["metadata"].get("name", "")
+        causes = list(eventkinds.causes(item, namespace))
+        if causes:
+            raise invalid(kind.kind, "", name, causes)
+        if self.store.get(storage_key(kind), (namespace, name)):
+            raise already_exists(kind.plural, kind.group, name)
 
     def _new_object(self, kind: Kind, item: Object) -> Object:
         """Everything a creation does to an object, up to its owners."""
@@ -319,6 +329,10 @@ class ClusterModel:
     ) -> Object:
         """The common end of every write to an existing object; `owners`: who updates, or what an apply came to."""
         self._check_revision(kind, before, item)
+        if isinstance(owners, ManagerKey) and owners.api_version == eventkinds.NEW_VERSION:
+            causes = list(eventkinds.change_causes(before, item))
+            if causes:
+                raise invalid(kind.kind, "", before["metadata"]["name"], causes)
         if subresource and subresource not in kind.subresources:
             raise method_not_allowed()
         after = writing.completed(kind, carried_over(kind, before, item, subresource))

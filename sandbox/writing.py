@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sandbox import changerules, customkinds, defaults, gotypes, validation
+from sandbox import changerules, customkinds, defaults, eventkinds, gotypes, validation
 from sandbox.bodies import repeated_fields
 from sandbox.errors import Cause, StatusError, bad_request, causes_of, invalid, invalid_value
 from sandbox.kinds import CRD_KEY, Kind, Version
@@ -72,6 +72,9 @@ def check_types(kind: Kind, version: Version, item: Object) -> None:
     Raises:
         StatusError: 400, a field of another type.
     """
+    late = eventkinds.time_fault(item) if kind.kind == "Event" and not kind.custom else None
+    if late:
+        raise bad_request(f'Event in version "{version.name}" cannot be handled as a Event: {late}')
     parts = (
         violations(item["metadata"], metadata_schema(), "metadata") if kind.custom else violations(item, version.schema)
     )
