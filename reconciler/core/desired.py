@@ -1,6 +1,6 @@
 """What a platform should consist of: the accepted spec, rendered. Pure, and remembered because every pass asks."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from functools import lru_cache
 
 import msgspec
@@ -17,6 +17,7 @@ from projections.state import PlatformState, SpecState
 
 #: A StorageClass is cluster-wide and not the operator's to read: a volume that it cannot bind shows in its pods.
 _READ_BY_NAME = frozenset({"Secret", "ConfigMap"})
+_decode_manifest = msgspec.json.Decoder(Manifest).decode
 
 
 class DesiredObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,9 +81,18 @@ def is_renderable(state: PlatformState) -> bool:
 
 def desired_manifests(state: PlatformState) -> dict[str, Manifest]:
     """Digest -> manifest of every object the accepted spec asks for."""
-    if state.accepted is None:
-        return {}
-    return _manifests(_Rendering(state, state.accepted))
+    return {digest: _decode_manifest(content) for digest, content in desired_contents(state).items()}
+
+
+def desired_manifest(state: PlatformState, digest: str) -> Manifest | None:
+    """The manifest with this digest, if the accepted spec asks for it."""
+    content = desired_contents(state).get(digest)
+    return None if content is None else _decode_manifest(content)
+
+
+def desired_contents(state: PlatformState) -> Mapping[str, bytes]:
+    """Digest -> content of every manifest the accepted spec asks for."""
+    return _rendered(_Rendering(state, state.accepted))[1] if state.accepted is not None else {}
 
 
 def accepted_references(state: PlatformState) -> tuple[Reference, ...]:
@@ -135,23 +145,29 @@ def _references(referring: _Referring) -> tuple[Reference, ...]:
     )
 
 
-# Digests are small and asked for in every pass of every platform; manifests are large and needed when something is
-# applied, so only a few are kept.
+# Digests are asked for in every pass of every platform, and are small. Contents are needed when something is applied: a
+# platform that is being installed comes back for them a dozen times, and there may be many at once. As bytes (35 kB of
+# all five components) they are a third of what they would be as objects.
 @lru_cache(maxsize=4096)
 def _objects(rendering: _Rendering) -> tuple[DesiredObject, ...]:
-    return tuple(
-        DesiredObject(
-            key=manifest.ref.key,
-            ref=manifest.ref,
-            component=manifest.component,
-            digest=digest,
-            create_only=manifest.create_only,
-        )
-        for digest, manifest in _manifests(rendering).items()
-    )
+    return _rendered(rendering)[0]
 
 
-@lru_cache(maxsize=16)
-def _manifests(rendering: _Rendering) -> dict[str, Manifest]:
+@lru_cache(maxsize=128)
+def _rendered(rendering: _Rendering) -> tuple[tuple[DesiredObject, ...], dict[str, bytes]]:
     context = rendering.context()
-    return {manifest.digest: manifest for manifest in render(context)} if context else {}
+    objects: list[DesiredObject] = []
+    contents: dict[str, bytes] = {}
+    for manifest in render(context) if context else ():
+        digest = manifest.digest
+        contents[digest] = manifest.content
+        objects.append(
+            DesiredObject(
+                key=manifest.ref.key,
+                ref=manifest.ref,
+                component=manifest.component,
+                digest=digest,
+                create_only=manifest.create_only,
+            )
+        )
+    return tuple(objects), contents

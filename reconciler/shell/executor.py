@@ -24,7 +24,7 @@ from eventstore.events import (
 from eventstore.log import EventLog
 from eventstore.vocabulary import FIELD_MANAGER, FINALIZER, GROUP, KIND, STORED_VERSION, ErrorCategory
 from projections.state import PlatformState
-from reconciler.core.desired import desired_manifests
+from reconciler.core.desired import desired_manifest
 from reconciler.core.ownership import owned_digest
 from reconciler.core.plan import Request
 from reconciler.shell.cache import ObjectCache
@@ -137,7 +137,7 @@ class Executor:
         return found
 
     def _manifest(self, state: PlatformState, digest: str) -> Manifest:
-        rendered = desired_manifests(state).get(digest)
+        rendered = desired_manifest(state, digest)
         if rendered is not None:
             return rendered
         # Asked for by an earlier process or build: the log kept what exactly.

@@ -22,7 +22,7 @@ from eventstore.log import EventLog
 from projections.state import PlatformState
 from reconciler.core.conclude import apply_events, conclude
 from reconciler.core.deadlines import next_due
-from reconciler.core.desired import desired_manifests
+from reconciler.core.desired import desired_contents
 from reconciler.core.observe import observe
 from reconciler.core.plan import open_requests
 from reconciler.core.preflight import preflight
@@ -338,5 +338,5 @@ def _contents(state: PlatformState, events: Iterable[Event]) -> dict[str, bytes]
     wanted = {event.digest for event in events if isinstance(event, ApplyRequested)}
     if not wanted:
         return {}
-    manifests = desired_manifests(state)
-    return {digest: manifests[digest].content for digest in wanted if digest in manifests}
+    contents = desired_contents(state)
+    return {digest: contents[digest] for digest in wanted if digest in contents}

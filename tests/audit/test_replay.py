@@ -138,5 +138,5 @@ def test_the_order_of_keys_in_a_spec_changes_no_decision() -> None:
     platform.settle()
     # Another process has rendered nothing yet.
     desired._objects.cache_clear()
-    desired._manifests.cache_clear()
+    desired._rendered.cache_clear()
     assert replay(log.read_stream(STREAM)).divergence is None
