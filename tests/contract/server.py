@@ -246,7 +246,7 @@ def _shown(value: Any) -> str:
 def install_definitions(connection: Connection) -> None:
     """Our own definition and that of the Widget; served when this returns. May be done by several at once."""
     for file in (PLATFORMS, WIDGETS):
-        for body in yaml.safe_load_all(file.read_text()):
+        for body in yaml.load_all(file.read_text(), Loader=yaml.CSafeLoader):
             path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
             name, params = body["metadata"]["name"], {"fieldManager": "contract", "force": "true"}
             connection.request("PATCH", f"{path}/{name}", body, params, content_type=APPLY).ok()
