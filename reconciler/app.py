@@ -88,7 +88,7 @@ class Operator:
         self.metrics.api_host = self._transport.host
         self._cluster = KubernetesCluster(self._transport, stall_seconds=settings.watch_stall_seconds)
         cache = self._cache = ObjectCache([*(watched.resource.kind for watched in WATCHED), SECRET.kind])
-        self._queue: WorkQueue[tuple[str, str]] = WorkQueue(clock.monotonic, self.metrics)
+        self._queue: WorkQueue[tuple[str, str]] = WorkQueue(clock.monotonic, self.metrics, can_wait=self._can_wait)
         self.metrics.follow_queue(self._queue)
         self._states = States(log, self.metrics, clock.monotonic)
         self._dependencies = Dependencies(
@@ -248,6 +248,9 @@ class Operator:
             return
         for key in self._cache.platforms(namespace):
             self._queue.add(key)
+
+    def _can_wait(self, key: tuple[str, str]) -> bool:
+        return self._reconciler.is_new(key)
 
     def _on_gain(self, epoch: int) -> None:
         self.metrics.set_lease_epoch(epoch)

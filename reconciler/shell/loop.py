@@ -131,6 +131,10 @@ class Reconciler:
         """Platforms with a stream that is not closed."""
         return list(self._open_streams)
 
+    def is_new(self, key: PlatformKey) -> bool:
+        """Whether nothing was begun for a platform of this name."""
+        return key not in self._open_streams
+
     def open_stream_ids(self) -> list[str]:
         """Streams that are not closed."""
         return [stream_id for streams in list(self._open_streams.values()) for stream_id in list(streams)]

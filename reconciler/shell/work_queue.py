@@ -2,6 +2,9 @@
 
 A key that is added while it is worked on is worked on again afterwards, never by two workers at once. Adding is cheap
 and idempotent, so a thousand changes of one platform are one look.
+
+What is begun goes first: a hundred new platforms at once are finished one after the other, each soon after its pods are
+ready, instead of all at the end.
 """
 
 import heapq
@@ -16,6 +19,10 @@ Key = TypeVar("Key", bound=Hashable)
 #: So long after a crash a key is not worked on again, however often it is added: what made it crash (a server that
 #: refuses writes) is likely to be there still, and changes may come by the dozen.
 REST_SECONDS = 1.0
+
+
+#: So often a key that can wait is handed out although others cannot: work that never ends must not keep it out.
+PATIENT_EVERY = 32
 
 
 class QueueObserver(Protocol):
@@ -62,14 +69,19 @@ class WorkQueue(Generic[Key]):
         monotonic: Callable[[], float],
         observer: QueueObserver | None = None,
         *,
+        can_wait: Callable[[Key], bool] = lambda _key: False,
         retry_initial_seconds: float = 1.0,
         retry_max_seconds: float = 300.0,
     ) -> None:
         self._monotonic, self._observer = monotonic, observer or NoQueueObserver()
         self._retry_initial_seconds, self._retry_max_seconds = retry_initial_seconds, retry_max_seconds
         self._changed = threading.Condition()
+        self._can_wait = can_wait
         #: Waiting keys -> when they came.
         self._waiting: OrderedDict[Key, float] = OrderedDict()
+        #: The same, of those that can wait until there are no others.
+        self._patient: OrderedDict[Key, float] = OrderedDict()
+        self._handed_out = 0
         #: Keys being worked on -> since when.
         self._working: dict[Key, float] = {}
         #: Keys to be worked on again as soon as they are done.
@@ -120,8 +132,8 @@ class WorkQueue(Generic[Key]):
             while not self._closed:
                 now = self._monotonic()
                 self._promote(now)
-                if self._waiting:
-                    key, came = self._waiting.popitem(last=False)
+                if self._waiting or self._patient:
+                    key, came = self._next_lane().popitem(last=False)
                     self._working[key] = now
                     self._observer.queue_waited(now - came)
                     return key
@@ -147,7 +159,7 @@ class WorkQueue(Generic[Key]):
     def __len__(self) -> int:
         """Keys that wait and are due (without those in work)."""
         with self._changed:
-            return len(self._waiting) + len(self._again)
+            return len(self._waiting) + len(self._patient) + len(self._again)
 
     def unfinished_seconds(self) -> float:
         """Sum of how long the keys in work have been."""
@@ -161,7 +173,7 @@ class WorkQueue(Generic[Key]):
             return self._monotonic() - min(self._working.values()) if self._working else 0.0
 
     def _add(self, key: Key) -> None:
-        if self._closed or key in self._waiting or key in self._again:
+        if self._closed or key in self._waiting or key in self._patient or key in self._again:
             return
         now = self._monotonic()
         rests_until = self._resting.get(key, now)
@@ -172,8 +184,14 @@ class WorkQueue(Generic[Key]):
         if key in self._working:
             self._again.add(key)
             return
-        self._waiting[key] = now
+        lane = self._patient if self._can_wait(key) else self._waiting
+        lane[key] = now
         self._changed.notify()
+
+    def _next_lane(self) -> OrderedDict[Key, float]:
+        self._handed_out += 1
+        turn = self._patient and self._handed_out % PATIENT_EVERY == 0
+        return self._patient if turn or not self._waiting else self._waiting
 
     def _add_at(self, key: Key, due: float) -> None:
         if self._closed or self._due.get(key, due + 1) <= due:

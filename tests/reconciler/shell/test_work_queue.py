@@ -4,7 +4,7 @@ import threading
 import time
 from collections import Counter
 
-from reconciler.shell.work_queue import NoQueueObserver, WorkQueue
+from reconciler.shell.work_queue import PATIENT_EVERY, NoQueueObserver, WorkQueue
 
 
 class Clock:
@@ -52,6 +52,28 @@ def test_keys_come_out_in_the_order_they_came() -> None:
     for key in "abcab":
         queue.add(key)
     assert [queue.get(0) for _ in range(4)] == ["a", "b", "c", None]
+
+
+def test_what_is_begun_goes_before_what_is_new_but_not_for_ever() -> None:
+    queue: WorkQueue[str] = WorkQueue(Clock(), can_wait=lambda key: key.startswith("new"))
+    for key in ("new-1", "begun-1", "new-2", "begun-2"):
+        queue.add(key)
+    queue.add("new-1")
+    assert len(queue) == 4
+    assert [_take(queue) for _ in range(4)] == ["begun-1", "begun-2", "new-1", "new-2"]
+    queue.add("new-3")
+    taken: list[str] = []
+    while not taken or taken[-1] != "new-3":
+        queue.add("busy")
+        taken.append(_take(queue))
+    assert len(taken) <= PATIENT_EVERY, "a platform that never rests does not keep others out"
+
+
+def _take(queue: WorkQueue[str]) -> str:
+    key = queue.get(0)
+    assert key is not None
+    queue.done(key)
+    return key
 
 
 def test_a_key_added_while_in_work_comes_again_after_it_is_done_and_not_before() -> None:
