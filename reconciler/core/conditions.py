@@ -63,6 +63,9 @@ def _conditions(state: PlatformState) -> Iterator[Condition]:
         yield Condition(ConditionType.RECONCILING, "True", progressing.reason, progressing.message)
     elif state.phase is Phase.FAILED:
         yield Condition(ConditionType.STALLED, "True", ready.reason, _next_step(state))
+    elif state.rolled_back:
+        # What was asked for last will not come by itself. Whoever follows kstatus (Helm, Flux) looks at this one only.
+        yield Condition(ConditionType.STALLED, "True", "RolledBack", _rollback_message(state))
 
 
 def _deleting(state: PlatformState) -> Iterator[Condition]:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,13 @@ class OperatorProcess:
     Args:
         directory: its home; `operator-N.log` is written there, one file for all its lives.
         environment: what the Deployment sets, and settings as `STACKLEDGER_...`; nothing else is inherited but PATH.
+        wrapper: a command that runs the one behind it by `exec`.
     """
 
-    def __init__(self, directory: Path, environment: dict[str, str], name: str = "operator") -> None:
-        self.name, self.directory = name, directory
+    def __init__(
+        self, directory: Path, environment: dict[str, str], name: str = "operator", *, wrapper: Sequence[str] = ()
+    ) -> None:
+        self.name, self.directory, self._wrapper = name, directory, wrapper
         self.metrics_port, self.health_port = free_port(), free_port()
         self.log_file = directory / f"{name}.log"
         self.environment = {
@@ -71,7 +75,7 @@ class OperatorProcess:
         assert not self.alive, f"{self.name} runs already"
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [*stackledger_command(), "run"],
+                [*self._wrapper, *stackledger_command(), "run"],
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

@@ -166,6 +166,7 @@ def test_a_failed_upgrade_is_rolled_back_and_the_spec_is_not_tried_again() -> No
     assert story.is_in(Phase.READY)
     assert story.state.components["prometheus"].desired_version == "3.13.1"
     assert condition(story, "Degraded") == ("True", "RolledBack")
+    assert condition(story, "Stalled") == ("True", "RolledBack"), "kstatus sees no success in it"
     assert condition(story, "Ready")[0] == "True"
     conditions = {c["type"]: c["observedGeneration"] for c in status(story.state)["conditions"]}
     assert (conditions["Ready"], conditions["Degraded"]) == (1, 2), "who waits for generation 2 is not told it is ready"
@@ -174,6 +175,7 @@ def test_a_failed_upgrade_is_rolled_back_and_the_spec_is_not_tried_again() -> No
     assert story.state.components["prometheus"].desired_version == "3.13.1"
     story.edit(with_versions(prometheus="3.14.0"))
     assert story.is_in(Phase.UPGRADING)
+    assert "Stalled" not in {c["type"] for c in status(story.state)["conditions"]}
 
 
 def test_a_retry_request_takes_a_rolled_back_spec_up_again() -> None:
