@@ -147,6 +147,10 @@ class ObjectCache:
         for key in self._keys(kind, namespace):
             entry = self._entries[key]
             entry.version = min(entry.version, version)
+        for unlisted in self._kinds - WATCHED_KINDS:
+            # Only read one by one: whatever is read next is the newest.
+            for key in self._keys(unlisted, namespace):
+                self._entries[key].version = -1
         changed = set()
         for obj in listed:
             key = key_of(obj)

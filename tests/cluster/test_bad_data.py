@@ -38,8 +38,7 @@ def test_a_cluster_that_is_rolled_back_to_a_backup(day: BadDay, tmp_path: Path) 
     stage.wait("closed", lambda: stage.is_closed(day.uids[DOOMED]))
     day.wait_still()
     head = stage.log.head_position()
-    with day.fault():
-        plane.restore(tmp_path / "backup")
+    plane.restore(tmp_path / "backup")
     day.check(kept=False)
     assert stage.platform(LATE) is None
     stage.wait("closed", lambda: stage.is_closed(late))

@@ -103,6 +103,24 @@ def test_after_a_restore_from_backup_nothing_is_dropped_before_the_next_list() -
     assert cache.get(DEPLOYMENT, "obs", "absent") is None
 
 
+def secret(version: int, uid: str) -> dict[str, Any]:
+    metadata = {**deployment(version, uid)["metadata"], "name": "admin"}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {}}
+
+
+@pytest.mark.parametrize("uid", ["before", "after"])
+def test_after_a_restore_what_is_read_of_a_secret_is_taken_in(uid: str) -> None:
+    cache = ObjectCache([DEPLOYMENT.kind, SECRET.kind])
+    cache.remember(SECRET, secret(500, "before"))
+    cache.replace("Deployment", None, ListPage([], "100"), rewound=True)
+    if uid == "after":
+        cache.forget(SECRET, "obs", "admin", "before")
+    assert cache.remember(SECRET, secret(60, uid))
+    found = cache.get(SECRET, "obs", "admin")
+    assert found is not None
+    assert found["metadata"]["uid"] == uid
+
+
 def test_children_are_found_by_platform_and_move_with_their_label() -> None:
     cache = ObjectCache()
     cache.remember(PLATFORM, platform(1))

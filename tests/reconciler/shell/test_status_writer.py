@@ -108,6 +108,6 @@ def test_a_resource_that_is_gone_is_no_trouble_and_one_that_is_not_served_is(
     def refuse(*_: object) -> KubernetesObject:
         raise ClusterError(ErrorCategory.RESOURCE, reason, "no", status=status)
 
-    scene.bench.cluster.apply_status = refuse  # type: ignore[method-assign]  # the seam of this test
+    scene.bench.cluster.apply_status = refuse  # type: ignore[method-assign,assignment]  # the seam of this test
     with pytest.raises(ClusterError) if raised else nullcontext():
         scene.write(replace(scene.state, phase=Phase.READY))
