@@ -14,6 +14,7 @@ _FIRST_STATUS: dict[GroupKind, Object] = {
     GroupKind("apps", "deployments"): {},
     GroupKind("apps", "replicasets"): {"replicas": 0},
     GroupKind("apps", "statefulsets"): {"replicas": 0, "availableReplicas": 0},
+    SERVICES: {"loadBalancer": {}},
     GroupKind("networking.k8s.io", "ingresses"): {"loadBalancer": {}},
     GroupKind("policy", "poddisruptionbudgets"): {
         "disruptionsAllowed": 0,
@@ -53,7 +54,6 @@ def allocate(store: Store, kind: Kind, item: Object) -> None:
         spec.setdefault("clusterIPs", [spec["clusterIP"]])
         spec.setdefault("ipFamilies", ["IPv4"])
         spec.setdefault("ipFamilyPolicy", "SingleStack")
-        item.setdefault("status", {"loadBalancer": {}})
         if spec.get("type") in ("NodePort", "LoadBalancer") and spec.get("allocateLoadBalancerNodePorts") is not False:
             _give_node_ports(store, spec.get("ports") or [])
     elif kind.key == claims.CLAIMS:

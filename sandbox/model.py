@@ -291,7 +291,13 @@ class ClusterModel:
                 raise writing.immutable_uid(kind, name, uid)
             self._check_revision(kind, before, config)
             merged, managers = ownership.apply(
-                before, config, kind.storage_schema, writer, force=write.force, now=timestamp(self.now())
+                before,
+                config,
+                kind.storage_schema,
+                writer,
+                force=write.force,
+                now=timestamp(self.now()),
+                typed=not kind.custom,
             )
             if merged is before:
                 return before

@@ -26,6 +26,8 @@ class Owned(NamedTuple):
 
 
 Managers = dict[ManagerKey, Owned]
+#: Owns what an object has that nobody was written down for, when the first apply comes.
+_BEFORE_FIRST_APPLY = "before-first-apply"
 
 
 def managers_of(item: Object) -> Managers:
@@ -67,6 +69,9 @@ def record_update(
 ) -> Managers:
     """Owners after a write that is not an apply: the writer owns the fields whose values it changed."""
     managers = managers_of(before) if before else {}
+    if before is not None and not managers:
+        # Nobody has been written down so far: only an apply begins to.
+        return {}
     change = fieldset.compare(before or {}, after, schema, typed=typed)
     # What a subresource does not write is not its to own.
     changed = frozenset(path for path in change.changed if (path[0] == "f:status") == (writer.subresource == "status"))
@@ -80,7 +85,14 @@ def record_update(
 
 
 def apply(
-    live: Object | None, config: Object, schema: Schema, writer: ManagerKey, *, force: bool, now: str
+    live: Object | None,
+    config: Object,
+    schema: Schema,
+    writer: ManagerKey,
+    *,
+    force: bool,
+    now: str,
+    typed: bool = False,
 ) -> tuple[Object, Managers]:
     """The object after a server-side apply (`live` itself if that changes nothing), and its owners.
 
@@ -91,6 +103,9 @@ def apply(
     if live is None:
         return clone(config), {writer: Owned(wanted, now)}
     managers = managers_of(live)
+    if not managers:
+        first = ManagerKey(_BEFORE_FIRST_APPLY, "Update", writer.api_version, "")
+        managers = record_update(None, live, schema, first, now, typed=typed)
     earlier = _entry_of(writer, managers)
     previous = managers.pop(earlier) if earlier else Owned(EMPTY, "")
     merged: Object = merge(live, config, schema)

@@ -156,6 +156,20 @@ def test_the_update_manager_of_the_same_client_conflicts_like_any_other(server: 
     assert message.startswith('Apply failed with 1 conflict: conflict with "one" using example.com/v1beta1')
 
 
+def test_an_object_nobody_was_written_down_for_is_tracked_from_the_first_apply_on(server: Server) -> None:
+    account: Object = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "plain"}}
+    assert managers(server.create(account).ok()) == []
+    edited = server.patch(account, {"metadata": {"labels": {"a": "1"}}}, fieldManager="edit").ok()
+    assert managers(edited) == []
+    other = with_metadata(account, labels={"a": "2"})
+    assert server.apply(other).refusal()[2] == (
+        'Apply failed with 1 conflict: conflict with "before-first-apply" using v1: .metadata.labels.a'
+    )
+    item = server.apply(with_metadata(account, labels={"b": "2"})).ok()
+    assert fields(item, "before-first-apply", "Update") == {"f:metadata": {"f:labels": {".": {}, "f:a": {}}}}
+    assert meta(item)["labels"] == {"a": "1", "b": "2"}
+
+
 # -- nothing to do -------------------------------------------------------------------------------------------------
 
 
