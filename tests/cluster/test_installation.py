@@ -67,7 +67,8 @@ def test_in_a_pod_it_finds_the_server_and_its_token_by_itself(stage: ClusterStag
     if not isinstance(stage.plane, ControlPlane):
         pytest.skip("a pod's environment names the API server by its address: not on the cluster of somebody else")
     template = stage.operator()
-    environment = {key: value for key, value in template.environment.items() if key != "KUBECONFIG"}
+    others = {"KUBECONFIG", "STACKLEDGER_METRICS_BIND", "STACKLEDGER_HEALTH_BIND"}
+    environment = {key: value for key, value in template.environment.items() if key not in others}
     host, _, port = stage.plane.proxy_url.removeprefix("https://").rpartition(":")
     environment |= {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
     environment |= {"POD_CA": str(stage.plane.ca_file), "POD_TOKEN": str(stage.token_file)}
