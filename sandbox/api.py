@@ -15,6 +15,7 @@ from sandbox.errors import (
     no_such_resource,
     not_acceptable,
     not_implemented,
+    too_large,
 )
 from sandbox.errors import unauthorized as not_authorized
 from sandbox.faults import DroppedConnectionError, FaultPlan
@@ -202,7 +203,7 @@ class _Call:
             return Response(body=read_scale(self._model, self._kind, self._namespace, self._target.name))
         at_least = routing.revision_of(self._query)
         if at_least and at_least > self._model.store.revision:
-            self._model.list_all(self._kind, None, at_least=at_least)
+            raise too_large(at_least, self._model.store.revision)
         return self._one(self._model.read(self._kind, self._namespace, self._target.name))
 
     def list(self) -> Response:

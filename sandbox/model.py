@@ -21,7 +21,6 @@ from sandbox.errors import (
     not_found,
     required,
     stored_under_another_uid,
-    too_large,
     unsupported_media_type,
 )
 from sandbox.kinds import CRD_KEY, GroupKind, Kind, Registry, Version
@@ -103,18 +102,14 @@ class ClusterModel:
         item = found and self.store.get(storage_key(found), (namespace, name))
         return clone(item) if item else None
 
-    def list_all(
-        self, kind: Kind, namespace: str | None, labels: str = "", fields: str = "", *, at_least: int = 0
-    ) -> Listing:
+    def list_all(self, kind: Kind, namespace: str | None, labels: str = "", fields: str = "") -> Listing:
         """Stored objects of a kind, in a namespace or (None) in all.
 
         Raises:
-            StatusError: 400 for a selector that does not parse, 504 for a revision from the future.
+            StatusError: 400 for a selector that does not parse.
         """
         matches = self.predicate(kind, labels, fields)
         with self.store.lock:
-            if at_least > self.store.revision:
-                raise too_large(at_least, self.store.revision)
             items = [item for item in self.store.items(storage_key(kind), namespace) if matches(item)]
             return Listing(items, self.store.revision)
 
@@ -405,5 +400,6 @@ class ClusterModel:
     def _serve(self, before: Object | None, after: Object | None) -> None:
         if after is not None:
             self.registry.add(customkinds.kind_of(after))
+            self.store.served_since.setdefault(customkinds.key_of(after), self.store.revision)
         elif before is not None:
             self.registry.drop(customkinds.key_of(before))

@@ -40,6 +40,8 @@ class Store:
         self._dropped = 0
         #: Highest revision that is no longer in the log.
         self.compacted = 0
+        #: Kind -> revision since when it is served: there is nothing older of it to watch.
+        self.served_since: dict[GroupKind, int] = {}
 
     def get(self, key: GroupKind, name: Name) -> Object | None:
         """The object as stored: do not change it."""

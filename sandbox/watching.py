@@ -45,6 +45,9 @@ class Watch:
         self._kind, self._matches = kind, model.predicate(kind, labels, fields)
         store = model.store
         with store.lock:
+            since = store.served_since.get(self._key, 0)
+            if not initial and revision and revision < since:
+                raise too_old(revision, since)
             if initial and (revision or 0) > store.revision:
                 raise too_large(revision or 0, store.revision)
             #: Revision up to which everything was seen.

@@ -1,6 +1,7 @@
 """Watches: what they begin with, what they show, in which order, and how they end."""
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -318,6 +319,15 @@ def test_a_watch_from_the_future_is_silent_until_it_comes(server: Server) -> Non
     at = int(now_at(server)) + 100_000
     with background(lambda: server.create(widget("a")).ok()):
         assert all_of(server, resourceVersion=str(at)) == []
+
+
+@pytest.mark.parametrize("what", [widget(), platform("")], ids=["widget", "platform"])
+def test_a_watch_from_before_anything_is_known_is_an_error_event_with_410(server: Server, what: Object) -> None:
+    (event,) = all_of(server, what, resourceVersion="1")
+    assert event["type"] == "ERROR"
+    status = event["object"]
+    assert (status["kind"], status["code"], status["reason"]) == ("Status", 410, "Expired")
+    assert re.fullmatch(r"too old resource version: 1 \(\d+\)", status["message"])
 
 
 def test_a_streamed_list_from_the_future_is_a_timeout(server: Server) -> None:
