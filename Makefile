@@ -56,6 +56,11 @@ test: lint ## Everything that can be checked without a cluster
 bench: $(STAMP) ## Speed against the peers, in one run; fails when a bar is missed
 	@$(BIN)/python -m benchmarks
 
+.PHONY: bench-cluster
+bench-cluster: $(STAMP) ## The operator's speed on a real control plane, beside a bare client (half an hour)
+	@$(BIN)/python -m tests.controlplane.build
+	@$(BIN)/python -m benchmarks.cluster
+
 .PHONY: test-cluster
 test-cluster: $(STAMP) ## Emulator and operator against a real Kubernetes API server (built from source the first time)
 	@[ -n "$${STACKLEDGER_TEST_KUBECONFIG:-}" ] || $(BIN)/python -m tests.controlplane.build

@@ -27,7 +27,7 @@ def bare_tree(tmp_path: Path) -> Path:
 def test_help_lists_the_commands() -> None:
     done = make("help")
     assert done.returncode == 0
-    for target in ("install", "demo", "test", "bench", "test-cluster", "lock", "lint"):
+    for target in ("install", "demo", "test", "bench", "test-cluster", "bench-cluster", "lock", "lint"):
         assert f"make {target} " in done.stdout
 
 
@@ -46,7 +46,7 @@ def test_a_python_that_is_too_old_is_named_and_nothing_is_installed(bare_tree: P
     assert not (bare_tree / ".venv").exists()
 
 
-@pytest.mark.parametrize("target", ["demo", "lint", "test", "bench", "test-cluster"])
+@pytest.mark.parametrize("target", ["demo", "lint", "test", "bench", "test-cluster", "bench-cluster"])
 def test_other_commands_install_first_where_nothing_is_installed(bare_tree: Path, target: str) -> None:
     planned = make("--dry-run", target, cwd=bare_tree).stdout
     assert planned.index("--require-hashes") < planned.index('echo "Installed.')
