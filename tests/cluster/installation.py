@@ -43,6 +43,8 @@ def install_base(kubectl: Kubectl, server: str = "") -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         kubectl.ok("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(bodies), seconds=60)
     names = [f"crd/{body['metadata']['name']}" for body in bodies if body["kind"] == "CustomResourceDefinition"]
+    # One that was made this moment has no conditions yet, which kubectl takes for an error: first until there are some.
+    kubectl.ok("wait", *names, "--for=jsonpath={.status.conditions[0].type}", "--timeout=60s", seconds=70)
     kubectl.ok("wait", *names, "--for=condition=Established", "--timeout=60s", seconds=70)
     _installed.add(server)
 
