@@ -3,18 +3,24 @@
 Each fault meets one platform at rest and one in the middle of its installation.
 """
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.bad_day import BadDay, BadDayStage
+from eventstore import events as e
+from reconciler.shell.cluster import ClusterError
+from tests.cluster.bad_day import AT_REST, HALF_WAY, BadDay, BadDayStage
 from tests.cluster.installation import SERVICE_ACCOUNT, SYSTEM_NAMESPACE, Databases, install_base
-from tests.cluster.stage import PAIR
+from tests.cluster.stage import PAIR, SMALL
 from tests.controlplane.launch import ControlPlane
 
 APISERVER = "kube-apiserver"
+DEFINITION = "observabilityplatforms.observability.io"
+#: Deleted since the backup; made since the backup.
+DOOMED, LATE = "doomed", "late"
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +105,78 @@ def test_a_token_that_is_refused_and_then_replaced_in_its_file(day: BadDay) -> N
     install_base(kubectl)
     day.stage.write_token()
     day.check()
+
+
+# -- what it stands on is taken away -----------------------------------------------------------------------------------
+
+
+def test_a_definition_that_is_deleted_and_put_back(day: BadDay) -> None:
+    stage = day.stage
+    day.begin(PAIR)
+    with day.fault(calm=False):
+        stage.kubectl.ok("delete", "crd", DEFINITION, "--timeout=60s", seconds=70)
+    with day.fault():
+        time.sleep(6)
+    for name, uid in day.uids.items():
+        stage.wait("closed", lambda uid=uid: stage.is_closed(uid))  # type: ignore[misc]  # bound at once
+        assert all(key.startswith("PersistentVolumeClaim/") for key in day.children(name)), day.children(name)
+    install_base(stage.kubectl)
+    before, day.uids = day.uids, {name: stage.apply(PAIR, name) for name in day.uids}
+    assert set(before.values()).isdisjoint(day.uids.values())
+    for uid in before.values():
+        day.check_requests(uid)
+    day.check(kept=False)
+
+
+def test_a_version_that_is_not_served_for_a_while(day: BadDay) -> None:
+    day.begin(PAIR)
+    # The children are served all the while: the installation goes on.
+    with day.fault(calm=False):
+        _serve(day, served=False)
+        time.sleep(8)
+        _serve(day, served=True)
+        day.stage.wait("served", lambda: _is_served(day))
+    day.check()
+
+
+def _is_served(day: BadDay) -> bool:
+    try:
+        return day.stage.platform(AT_REST) is not None
+    except ClusterError:
+        return False
+
+
+def _serve(day: BadDay, *, served: bool) -> None:
+    definition = json.loads(day.stage.kubectl.ok("get", "crd", DEFINITION, "-o", "json"))
+    place = [version["name"] for version in definition["spec"]["versions"]].index("v1beta1")
+    patch = [{"op": "replace", "path": f"/spec/versions/{place}/served", "value": served}]
+    day.stage.kubectl.ok("patch", "crd", DEFINITION, "--type=json", "-p", json.dumps(patch))
+
+
+def test_a_cluster_that_is_rolled_back_to_a_backup(day: BadDay, tmp_path: Path) -> None:
+    stage, plane = day.stage, day.plane
+    day.begin(PAIR, also={DOOMED: SMALL})
+    doomed = day.children(DOOMED)
+    plane.snapshot(tmp_path / "backup")
+    stage.wait_ready(HALF_WAY)
+    stage.install({"components": {**PAIR["components"], "prometheus": {"retention": "3d"}}}, AT_REST)
+    late = stage.install(SMALL, LATE)
+    stage.remove(DOOMED)
+    stage.wait("closed", lambda: stage.is_closed(day.uids[DOOMED]))
+    day.wait_still()
+    head = stage.log.head_position()
+    plane.restore(tmp_path / "backup")
+    day.check(kept=False)
+    assert stage.platform(LATE) is None
+    stage.wait("closed", lambda: stage.is_closed(late))
+    assert {key: seen.uid for key, seen in day.children(AT_REST).items()} == {
+        key: seen.uid for key, seen in day.before.items()
+    }
+    assert {key: seen.uid for key, seen in day.children(DOOMED).items()} == {
+        key: seen.uid for key, seen in doomed.items()
+    }
+    assert stage.events(e.ClusterRewound, day.uids[AT_REST]) == [e.ClusterRewound(recorded_generation=2, generation=1)]
+    assert stage.status(AT_REST)["observedGeneration"] == 1
+    since = [record for record in stage.recorded() if record.position > head]
+    assert since
+    assert {"DeleteRequested", "DeletionRequested"}.isdisjoint(record.type for record in since), "nothing is torn down"
