@@ -17,7 +17,7 @@ from sandbox.errors import (
 )
 from sandbox.kinds import Kind
 from sandbox.model import ClusterModel
-from sandbox.parts import storage_key
+from sandbox.parts import selected, storage_key
 from sandbox.store import path_of
 from sandbox.values import Object
 
@@ -42,7 +42,7 @@ def listed(model: ClusterModel, kind: Kind, namespace: str | None, query: Query)
     """
     check_options(query)
     labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
-    matches = model.predicate(kind, labels, fields)
+    matches = selected(kind, labels, fields)
     limit, token = routing.number_of(query, "limit"), query.get("continue", "")
     wanted, exact = routing.revision_of(query) or 0, query.get("resourceVersionMatch") == "Exact"
     start = ""

@@ -25,8 +25,7 @@ from sandbox.errors import (
 )
 from sandbox.kinds import CRD_KEY, GroupKind, Kind, Registry, Version
 from sandbox.ownership import ManagerKey
-from sandbox.parts import applied_part, carried_over, core_fields, is_finished, storage_key
-from sandbox.selectors import Predicate, everything, field_selector, label_selector
+from sandbox.parts import applied_part, carried_over, is_finished, selected, storage_key
 from sandbox.store import Store
 from sandbox.structural import typed_error
 from sandbox.values import Object, clone, dig, timestamp
@@ -108,19 +107,10 @@ class ClusterModel:
         Raises:
             StatusError: 400 for a selector that does not parse.
         """
-        matches = self.predicate(kind, labels, fields)
+        matches = selected(kind, labels, fields)
         with self.store.lock:
             items = [item for item in self.store.items(storage_key(kind), namespace) if matches(item)]
             return Listing(items, self.store.revision)
-
-    def predicate(self, kind: Kind, labels: str, fields: str) -> Predicate:
-        """What a request selects."""
-        known = ("metadata.name", "metadata.namespace", *kind.selectable)
-        by_label = label_selector(labels)
-        by_field = field_selector(core_fields(kind, fields), known.__contains__, kind.unselectable)
-        if by_label is everything:
-            return by_field
-        return lambda item: by_label(item) and by_field(item)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 

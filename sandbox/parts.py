@@ -2,6 +2,7 @@
 
 from sandbox import eventkinds
 from sandbox.kinds import NAMESPACE_KEY, GroupKind, Kind
+from sandbox.selectors import Predicate, everything, field_selector, label_selector
 from sandbox.values import Object, dig
 
 
@@ -21,6 +22,20 @@ def is_finished(kind: Kind, item: Object) -> bool:
 def core_fields(kind: Kind, fields: str) -> str:
     """Events are stored in the words of the core kind."""
     return fields.replace("regarding.", "involvedObject.") if kind.key == eventkinds.NEW_EVENTS else fields
+
+
+def selected(kind: Kind, labels: str, fields: str) -> Predicate:
+    """Which objects of a kind the selectors of a request ask for.
+
+    Raises:
+        StatusError: 400, they do not parse or name a field that cannot be selected by.
+    """
+    known = ("metadata.name", "metadata.namespace", *kind.selectable)
+    by_label = label_selector(labels)
+    by_field = field_selector(core_fields(kind, fields), known.__contains__, kind.unselectable)
+    if by_label is everything:
+        return by_field
+    return lambda item: by_label(item) and by_field(item)
 
 
 def applied_part(kind: Kind, config: Object, subresource: str) -> Object:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from sandbox.errors import StatusError, too_large, too_old
 from sandbox.kinds import Kind
 from sandbox.model import ClusterModel
-from sandbox.parts import storage_key
+from sandbox.parts import selected, storage_key
 from sandbox.store import Change
 from sandbox.values import Object
 
@@ -42,7 +42,7 @@ class Watch:
             StatusError: 410, the revision is no longer in the log.
         """
         self._model, self._key, self._namespace = model, storage_key(kind), namespace
-        self._kind, self._matches = kind, model.predicate(kind, labels, fields)
+        self._kind, self._matches = kind, selected(kind, labels, fields)
         store = model.store
         with store.lock:
             since = store.served_since.get(self._key, 0)
