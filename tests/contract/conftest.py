@@ -52,7 +52,7 @@ def contract_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def server(request: pytest.FixtureRequest, contract_home: Path) -> Iterator[Server]:
-    """The server under test, with a namespace of the test's own that goes away after it."""
+    """The server under test, with a namespace of the test's own that goes away with all others at the end."""
     with _fresh(request.getfixturevalue(f"{request.param}_connection"), contract_home) as fresh:
         yield fresh
 
@@ -70,12 +70,15 @@ def _fresh(connection: Connection, home: Path) -> Iterator[Server]:
     namespace = f"contract-{uuid4().hex[:12]}"
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
     assert connection.request("POST", "/api/v1/namespaces", body).status == 201
+    connection.namespaces.append(namespace)
     yield Server(connection, namespace, home)
-    connection.request("DELETE", f"/api/v1/namespaces/{namespace}")
 
 
 def _connection(kubeconfig: Path) -> Iterator[Connection]:
     connection = Connection(kubeconfig)
     install_definitions(connection)
     yield connection
+    # Not after each test: the controller that empties them would have no time for those whose end a test waits for.
+    for namespace in connection.namespaces:
+        connection.request("DELETE", f"/api/v1/namespaces/{namespace}")
     connection.close()

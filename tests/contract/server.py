@@ -78,6 +78,8 @@ class Connection:
         self.kubeconfig = kubeconfig
         self._configuration = load_configuration(str(kubeconfig))
         self.url: str = self._configuration.host.rstrip("/")
+        #: Made for tests, to be removed at the end.
+        self.namespaces: list[str] = []
         options: dict[str, Any] = {"maxsize": 16, "retries": False}
         if self.url.startswith("https:"):
             options |= {
