@@ -23,7 +23,7 @@ import yaml
 from api.parsing import parse_spec
 from benchmarks.cluster.bare import Plan, Took, run_bare
 from benchmarks.cluster.eyes import Eyes, Key
-from benchmarks.cluster.figures import AuditLog
+from benchmarks.cluster.figures import AuditLog, cpu_seconds_below
 from components.context import RenderContext
 from components.manifest import Manifest
 from components.registry import render
@@ -51,8 +51,9 @@ SECONDS_MAX = 900.0
 class Arena:
     """One installation on a control plane of its own."""
 
-    def __init__(self, plane: ControlPlane, stage: ClusterStage, directory: Path) -> None:
-        self.plane, self.stage, self._directory = plane, stage, directory
+    def __init__(self, plane: ControlPlane, stage: ClusterStage, directory: Path, database: Path) -> None:
+        """`database`: the directory that the Postgres server runs in."""
+        self.plane, self.stage, self._directory, self._database = plane, stage, directory, database
         self._admin = ApiTransport(
             lambda: load_configuration(str(plane.kubeconfig)), monotonic=time.monotonic, user_agent="benchmark"
         )
@@ -108,6 +109,10 @@ class Arena:
         self.eyes.wait_ready(keys, SECONDS_MAX)
         return max(self.eyes.ready_at(key) for key in keys) - began
 
+    def cpu_seconds(self) -> float:
+        """Processor time that the control plane, the nodes and the database have used so far."""
+        return cpu_seconds_below(self.plane.directory, self._database)
+
     def remove(self, namespace: str, names: list[str]) -> None:
         """Delete platforms and wait until the operator let them go."""
         for name in names:
@@ -141,7 +146,9 @@ class Arena:
             workers=WORKERS,
             platforms=[self._components(name, namespace, made, components) for name in names],
         )
+        before = self.cpu_seconds()
         took = run_bare(plan, self._directory / "plan.json")
+        took.servers_cpu_seconds = self.cpu_seconds() - before
         self.remove_namespace(namespace)
         return took
 
@@ -193,17 +200,17 @@ def arena() -> Iterator[Arena]:
         ControlPlane(Path(directory) / "plane") as plane,
     ):
         plane.node.set_ready_delay(READY_DELAY_SECONDS)
-        with _databases(Path(directory)) as databases:
+        with _databases(Path(directory)) as (databases, server_directory):
             # All namespaces, as deploy/base has it.
             stage = ClusterStage(plane, Path(directory) / "stage", databases, namespaces=0, through_proxy=False).open()
             try:
-                yield Arena(plane, stage, Path(directory))
+                yield Arena(plane, stage, Path(directory), server_directory)
             finally:
                 stage.close()
 
 
 @contextmanager
-def _databases(directory: Path) -> Iterator[Databases]:
+def _databases(directory: Path) -> Iterator[tuple[Databases, Path]]:
     # Short: a socket's path holds 107 bytes.
     server_directory = Path(tempfile.mkdtemp(prefix="slpg-bench-"))
     server = PostgresServer(server_directory)
@@ -211,7 +218,7 @@ def _databases(directory: Path) -> Iterator[Databases]:
         # Tests do without; whoever measures may not.
         server.execute("ALTER SYSTEM RESET ALL")
         server.execute("SELECT pg_reload_conf()")
-        yield Databases(server, directory)
+        yield Databases(server, directory), server_directory
     finally:
         server.cleanup()
         shutil.rmtree(server_directory, ignore_errors=True)

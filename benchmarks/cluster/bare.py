@@ -41,6 +41,13 @@ class Took(msgspec.Struct):
 
     wall_seconds: float
     cpu_seconds: float
+    #: What the servers used meanwhile; filled in by whoever knows them.
+    servers_cpu_seconds: float = 0.0
+
+    @property
+    def all_cpu_seconds(self) -> float:
+        """Of client and servers together."""
+        return self.cpu_seconds + self.servers_cpu_seconds
 
 
 def run_bare(plan: Plan, file: Path) -> Took:

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,22 @@ def cpu_seconds(pid: int) -> float:
     """Processor time used so far, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds_below(*directories: Path) -> float:
+    """Processor time of all processes that run in one of these directories or name it in their arguments."""
+    return sum(cpu_seconds(pid) for pid in _pids_below([str(directory) for directory in directories]))
+
+
+def _pids_below(directories: list[str]) -> Iterator[int]:
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        # Processes come and go while this looks.
+        with suppress(OSError):
+            words = f"{(entry / 'cwd').readlink()} {(entry / 'cmdline').read_bytes().decode(errors='replace')}"
+            if any(directory in words for directory in directories):
+                yield int(entry.name)
 
 
 class _Subject(msgspec.Struct):

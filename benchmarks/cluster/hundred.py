@@ -7,7 +7,7 @@ from benchmarks.cluster.figures import AUDIT_DELAY_SECONDS, WRITES, cpu_seconds,
 from benchmarks.cluster.install import calls_rows
 from benchmarks.cluster.latency import latency_rows
 from benchmarks.cluster.options import Options
-from benchmarks.table import Row, limited, reported, within
+from benchmarks.table import Row, beside, limited, reported, within
 from tests.cluster.process import OperatorProcess
 
 #: Times the bare client's wall time.
@@ -25,13 +25,19 @@ def run(arena: Arena, options: Options) -> list[Row]:
     operator = arena.operate(stability_seconds=0)
     empty = proportional_bytes(operator.pid)
     namespace, mark, before = arena.namespace(), arena.audit.mark(), cpu_seconds(operator.pid)
+    servers = arena.cpu_seconds()
     seconds = arena.install(namespace, names)
     arena.wait_settled()
     cpu = cpu_seconds(operator.pid) - before
+    everybody = cpu + arena.cpu_seconds() - servers
     calls = arena.audit.calls(mark)
     keys = [(namespace, name) for name in names]
     rows = [
         within(f"install {count} platforms", seconds, "s", "bare client", bare.wall_seconds, at_most=HUNDRED_BAR),
+        beside(
+            f"CPU of client and servers per platform, {count} platforms",
+            *(everybody / count, "s", "bare client", bare.all_cpu_seconds / count),
+        ),
         reported(f"operator's CPU per platform, {count} platforms", cpu / count, "s"),
         reported(f"bare client's CPU per platform, {count} platforms", bare.cpu_seconds / count, "s"),
         *calls_rows(arena, f"per platform, {count} platforms", calls, count),

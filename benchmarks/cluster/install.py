@@ -33,23 +33,36 @@ def _warm_up(arena: Arena) -> None:
 
 
 def _measure(arena: Arena, operator: OperatorProcess, count: int, rounds: int) -> list[Row]:
-    ours, bares, cpu = [], [], []
+    ours, bares, cpu, all_cpu, bare_cpu = [], [], [], [], []
     calls: Counter[Call] = Counter()
     for number in range(rounds):
         names = [f"p{number}-{one}" for one in range(count)]
-        namespace, mark, before = arena.namespace(), arena.audit.mark(), cpu_seconds(operator.pid)
+        namespace, mark, before, servers = (
+            arena.namespace(),
+            arena.audit.mark(),
+            cpu_seconds(operator.pid),
+            arena.cpu_seconds(),
+        )
         ours.append(arena.install(namespace, names))
         arena.wait_settled(2.5)
         cpu.append((cpu_seconds(operator.pid) - before) / count)
+        all_cpu.append(cpu[-1] + (arena.cpu_seconds() - servers) / count)
         calls += arena.audit.calls(mark)
         arena.remove(namespace, names)
-        bares.append(arena.bare_install(names).wall_seconds)
+        bare = arena.bare_install(names)
+        bares.append(bare.wall_seconds)
+        bare_cpu.append(bare.all_cpu_seconds / count)
     what = "1 platform" if count == 1 else f"{count} platforms"
     name, figures = f"install {what}", (median(ours), "s", "bare client", median(bares))
     # The bars are for one and for a hundred.
     wall = within(name, *figures, at_most=ONE_BAR) if count == 1 else beside(name, *figures)
-    cpu_row = reported(f"operator's CPU per platform, {what}", median(cpu), "s")
-    return [wall, cpu_row, *calls_rows(arena, f"per platform, {what}", calls, count * rounds)]
+    everybody = (median(all_cpu), "s", "bare client", median(bare_cpu))
+    return [
+        wall,
+        beside(f"CPU of client and servers per platform, {what}", *everybody),
+        reported(f"operator's CPU per platform, {what}", median(cpu), "s"),
+        *calls_rows(arena, f"per platform, {what}", calls, count * rounds),
+    ]
 
 
 def calls_rows(arena: Arena, name: str, calls: Counter[Call], platforms: int) -> list[Row]:
