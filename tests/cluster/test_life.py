@@ -258,7 +258,6 @@ def test_describe_tells_a_whole_life_once_each(stage: ClusterStage) -> None:
     for reason in (
         "PlatformCreated",
         "PreflightPassed",
-        "ComponentDeploying",
         "ComponentReady",
         "AllComponentsReady",
         "CrashLoopBackOff",

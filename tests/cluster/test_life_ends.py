@@ -115,6 +115,6 @@ def test_a_child_that_somebody_holds_back_is_left_behind_in_bounded_time_and_nam
     stage.kubectl.ok("patch", "service", "prod-prometheus", "--type=merge", "-p", held)
     stage.remove(seconds=30)
     (released,) = stage.events(e.FinalizerReleaseRequested, uid)
-    assert [str(ref) for ref in released.orphaned] == ["Service prod-prometheus"]
+    assert [str(ref) for ref in released.orphaned] == ["Service/prod-prometheus"]
     stage.wait("told", lambda: "Orphaned" in [event["reason"] for event in stage.kubernetes_events()])
     stage.kubectl.ok("patch", "service", "prod-prometheus", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
