@@ -1,0 +1,53 @@
+"""Every single fault of a workload: each call of the undisturbed run, with each kind of fault that can be there."""
+
+from collections.abc import Iterator
+from functools import cache
+
+from tests.simulation.faults import Fault, FaultKind
+from tests.simulation.ports import Call
+from tests.simulation.runs import Run, run
+from tests.simulation.workloads import WORKLOADS, Workload
+
+#: To a call that changes nothing, an error before and an error after are the same, and so is a death.
+_ONLY_WRITES = frozenset({FaultKind.POST, FaultKind.DIE_BEFORE, FaultKind.DIE_AFTER})
+#: Between two writes nobody can tell when another hand came: once is enough.
+_OTHER_HANDS = frozenset(
+    {
+        FaultKind.EDIT,
+        FaultKind.DELETE,
+        FaultKind.LOSE_CHILD,
+        FaultKind.EDIT_CHILD,
+        FaultKind.SPOIL_STATUS,
+        FaultKind.TAKEOVER,
+    }
+)
+
+
+@cache
+def undisturbed(workload: str, seed: int = 0) -> Run:
+    """The run that others are compared with."""
+    found = run(WORKLOADS[workload], seed=seed)
+    if found.violation is not None:
+        raise AssertionError(f"{found.command}: {found.violation.checker}: {found.violation.message}")
+    return found
+
+
+def single_faults(reference: Run, kind: FaultKind) -> Iterator[Fault]:
+    """The faults of a kind, one for each call at which it means something."""
+    for call in reference.calls:
+        if _means_something(call, kind):
+            yield Fault(call.index, kind)
+
+
+def _means_something(call: Call, kind: FaultKind) -> bool:
+    if kind in _ONLY_WRITES:
+        return call.writes
+    if kind in _OTHER_HANDS:
+        # What a watch will tell is the same whether it happened just before it or somewhat earlier.
+        return call.writes or call.verb == "cluster.get"
+    return True
+
+
+def try_faults(workload: Workload, *faults: Fault, seed: int = 0) -> Run:
+    """The workload with these faults, compared with the same without."""
+    return run(workload, seed=seed, faults=faults, reference=undisturbed(workload.name, seed))

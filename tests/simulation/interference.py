@@ -1,0 +1,69 @@
+"""What other people do to a platform in the middle of something."""
+
+import copy
+from typing import Any
+
+from reconciler.shell.cluster import KubernetesObject
+from sandbox.errors import StatusError
+from sandbox.kinds import Kind
+from tests.simulation.faults import FaultKind
+from tests.simulation.universe import NAMESPACE, PLATFORMS, Universe
+
+#: What a person changes in passing: it is taken back at the end of the run.
+EDITED_RETENTION = "3d"
+
+
+def interfere(kind: FaultKind, universe: Universe) -> None:
+    """Somebody does something to every platform there is; nothing where there is nothing to do it to."""
+    for platform in universe.model.store.items(PLATFORMS, NAMESPACE):
+        try:
+            _ACTS[kind](universe, platform)
+        except StatusError:
+            # Refused, as a person would be: the object is on its way out.
+            continue
+
+
+def _edit(universe: Universe, platform: KubernetesObject) -> None:
+    spec: dict[str, Any] = copy.deepcopy(platform["spec"])
+    for component in spec["components"].values():
+        component["podLabels"] = {"edited": "yes"}
+    universe.apply(platform["metadata"]["name"], spec)
+
+
+def _delete(universe: Universe, platform: KubernetesObject) -> None:
+    universe.delete_platform(platform["metadata"]["name"])
+
+
+def _child(universe: Universe, platform: KubernetesObject) -> tuple[Kind, KubernetesObject] | None:
+    """The child with the first name that is not on its way out."""
+    children = universe.owned_by(platform["metadata"]["uid"])
+    living = [(kind, item) for kind, item in children if not item["metadata"].get("deletionTimestamp")]
+    return living[0] if living else None
+
+
+def _lose_child(universe: Universe, platform: KubernetesObject) -> None:
+    found = _child(universe, platform)
+    if found is not None:
+        universe.delete(found[0], found[1]["metadata"]["name"])
+
+
+def _edit_child(universe: Universe, platform: KubernetesObject) -> None:
+    found = _child(universe, platform)
+    if found is not None:
+        kind, item = found
+        labels = {"app.kubernetes.io/part-of": "somebody-else"}
+        universe.merge(kind, item["metadata"]["name"], {"metadata": {"labels": labels}})
+
+
+def _spoil_status(universe: Universe, platform: KubernetesObject) -> None:
+    status = {"phase": "Ready", "observedGeneration": 999, "conditions": [], "ledger": None, "retry": None}
+    universe.merge(universe.platform_kind(), platform["metadata"]["name"], {"status": status}, "status")
+
+
+_ACTS = {
+    FaultKind.EDIT: _edit,
+    FaultKind.DELETE: _delete,
+    FaultKind.LOSE_CHILD: _lose_child,
+    FaultKind.EDIT_CHILD: _edit_child,
+    FaultKind.SPOIL_STATUS: _spoil_status,
+}

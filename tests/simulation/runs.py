@@ -1,0 +1,191 @@
+"""One run from beginning to end, and the command that repeats it."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from random import Random
+from typing import Any
+
+import msgspec
+
+from eventstore.log import EventLog
+from reconciler.shell import executor
+from tests.simulation.checkers.all import all_checkers
+from tests.simulation.checkers.base import Checker
+from tests.simulation.clock import VirtualClock
+from tests.simulation.deeds import Deeds, End, end_of
+from tests.simulation.facts import Facts, InvariantError
+from tests.simulation.faults import SAME_DEEDS, Fault, format_faults
+from tests.simulation.ports import Call
+from tests.simulation.quiet import silent_logs
+from tests.simulation.replica import RESYNC_SECONDS
+from tests.simulation.scheduler import Simulation, Step
+from tests.simulation.universe import Universe
+from tests.simulation.workloads import Workload
+
+#: After the last fault and the last wish: so long nothing may be written any more.
+SILENCE_SECONDS = 600.0
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """What did not hold."""
+
+    checker: str
+    message: str
+
+
+class Run(msgspec.Struct, kw_only=True):
+    """What came of a run."""
+
+    workload: str
+    seed: int
+    faults: tuple[Fault, ...]
+    violation: Violation | None
+    #: Those that a fault can hit; after them the run only ends.
+    calls: list[Call]
+    calls_total: int
+    steps: int
+    #: Virtual seconds.
+    seconds: float
+    #: Hash over every event of the log and the last revision of the cluster: equal for equal runs.
+    digest: str
+    end: End
+    deeds: Deeds
+
+    @property
+    def command(self) -> str:
+        """What repeats it."""
+        faults = f" --fault {format_faults(self.faults)}" if self.faults else ""
+        return f"python -m tests.simulation --workload {self.workload} --seed {self.seed}{faults}"
+
+
+class _Secrets:
+    """Stands for the module `secrets` in the executor."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = Random(f"{seed}/secrets")
+
+    def token_urlsafe(self, length: int) -> str:
+        """Text that is the same in each run of the seed."""
+        return self._random.randbytes(length).hex()
+
+
+def run(
+    workload: Workload,
+    *,
+    seed: int = 0,
+    faults: Iterable[Fault] = (),
+    reference: Run | None = None,
+    checkers: Sequence[Callable[[Facts], Checker]] | None = None,
+    log: Callable[[VirtualClock], EventLog] | None = None,
+    on_step: Callable[[Simulation, Step], None] | None = None,
+) -> Run:
+    """Tell the story of a workload; compared with `reference`, the same story undisturbed, if that is given."""
+    universe = Universe(seed, log)
+    faults = tuple(sorted(faults))
+    deeds = Deeds()
+    universe.on_write.append(deeds.wrote)
+    chosen = all_checkers() if checkers is None else checkers
+    simulation = Simulation(universe, seed=seed, faults=faults, checkers=chosen)
+    if on_step:
+        simulation.on_step = lambda step: on_step(simulation, step)
+    violation = None
+    with silent_logs(), _replaced_secrets(seed):
+        try:
+            _tell(simulation, workload)
+            violation = _compare(workload, universe, deeds, reference, faults)
+        except InvariantError as error:
+            violation = Violation(error.checker, error.message)
+        finally:
+            universe.log.close()
+    return Run(
+        workload=workload.name,
+        seed=seed,
+        faults=faults,
+        violation=violation,
+        calls=simulation.calls[: simulation.armed_calls],
+        calls_total=len(simulation.calls),
+        steps=simulation.steps,
+        seconds=universe.clock.monotonic(),
+        digest=_digest(simulation),
+        end=end_of(universe, workload.wanted),
+        deeds=deeds,
+    )
+
+
+def _replaced_secrets(seed: int) -> Any:
+    return _Replaced(executor, "secrets", _Secrets(seed))
+
+
+class _Replaced:
+    """An attribute of a module is something else for a while."""
+
+    def __init__(self, module: Any, name: str, value: Any) -> None:
+        self._module, self._name, self._value = module, name, value
+
+    def __enter__(self) -> None:
+        self._before = getattr(self._module, self._name)
+        setattr(self._module, self._name, self._value)
+
+    def __exit__(self, *_: object) -> None:
+        setattr(self._module, self._name, self._before)
+
+
+def _tell(simulation: Simulation, workload: Workload) -> None:
+    universe = simulation.universe
+    simulation.start("replica-0")
+    for stage in workload.stages:
+        stage.do(universe)
+        _rest(simulation, stage.words, lambda stage=stage: stage.until(universe))  # type: ignore[misc]  # mypy cannot infer lambdas with defaults
+    simulation.disarm()
+    if not simulation.same_deeds:
+        # Secrets are not watched: a hand on one of them is noticed at the second resync at the latest.
+        simulation.wait(2 * RESYNC_SECONDS)
+    workload.reassert(universe)
+    last = workload.stages[-1]
+    _rest(simulation, "the end", lambda: last.until(universe))
+    _check_silence(simulation)
+    simulation.end()
+
+
+def _rest(simulation: Simulation, words: str, until: Callable[[], bool]) -> None:
+    try:
+        simulation.rest(until=until)
+    except TimeoutError:
+        # Another hand may have changed what this stage was to come to; the end is what counts then.
+        if simulation.armed and not simulation.same_deeds:
+            return
+        raise InvariantError("E1", f"{words}: not come to that: {simulation.describe()}") from None
+
+
+def _check_silence(simulation: Simulation) -> None:
+    universe = simulation.universe
+    before = (universe.log.head_position(), universe.model.store.revision)
+    simulation.wait(SILENCE_SECONDS)
+    after = (universe.log.head_position(), universe.model.store.revision)
+    if before != after:
+        newest = [recorded.type for recorded in universe.log.read_all(before[0])]
+        raise InvariantError("E1", f"not silent at the end: {newest}, revision {before[1]} to {after[1]}")
+
+
+def _compare(
+    workload: Workload, universe: Universe, deeds: Deeds, reference: Run | None, faults: tuple[Fault, ...]
+) -> Violation | None:
+    if reference is None:
+        return None
+    difference = reference.end.difference(end_of(universe, workload.wanted))
+    if difference:
+        return Violation("O2", f"another end than undisturbed: {difference}")
+    if all(fault.kind in SAME_DEEDS for fault in faults):
+        difference = reference.deeds.difference(deeds)
+        if difference:
+            return Violation("O3", f"other deeds than undisturbed: {difference}")
+    return None
+
+
+def _digest(simulation: Simulation) -> str:
+    digest = hashlib.sha256()
+    for stream in simulation.facts.streams.values():
+        for recorded in stream.recorded:
+            digest.update(recorded.hash)
+    digest.update(str((simulation.universe.model.store.revision, len(simulation.calls))).encode())
+    return digest.hexdigest()

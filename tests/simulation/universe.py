@@ -1,0 +1,137 @@
+"""Everything outside the operator, in this process and on virtual time: cluster, database and users."""
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from api.crd import build_crd
+from eventstore.log import EventLog
+from eventstore.memory import InMemoryEventLog
+from eventstore.vocabulary import GROUP, KIND, PLURAL, STORED_VERSION
+from reconciler.shell.cluster import KubernetesObject
+from sandbox import deletion
+from sandbox.cluster import SandboxCluster
+from sandbox.customkinds import kind_of
+from sandbox.kinds import GroupKind, Kind
+from sandbox.model import APPLY, MERGE, ClusterModel, Write
+from sandbox.world import Settings, World
+from tests.simulation.clock import VirtualClock
+from tests.simulation.ports import Mark
+
+NAMESPACE = "demo"
+PLATFORMS = GroupKind(GROUP, PLURAL)
+#: Who writes when no replica and no user does.
+WORLD = "world"
+USER = "kubectl"
+
+#: Called with (who writes, kind, before, after) for every write in the cluster.
+OnWrite = Callable[[str, Kind, KubernetesObject | None, KubernetesObject | None], None]
+
+
+@cache
+def _platform_kind() -> Kind:
+    # Compiling its rules takes longer than a whole run.
+    return kind_of(build_crd())
+
+
+class Universe:
+    """One cluster and one database. The same seed gives the same uids and the same secrets."""
+
+    def __init__(self, seed: int, log: Callable[[VirtualClock], EventLog] | None = None) -> None:
+        self.clock = VirtualClock()
+        self._ids = Random(f"{seed}/uids")
+        self.model = ClusterModel(now=self.clock.now, new_id=self._new_id)
+        self.model.registry.add(_platform_kind())
+        #: Revision at which a kind changed last.
+        self.changed_at: dict[str, int] = {}
+        self.on_write: list[OnWrite] = []
+        self.writer = WORLD
+        self.model.on_write.append(self._wrote)
+        self.world = World(self.model, Settings(ready_delay_seconds=1.0, stop_delay_seconds=0.5))
+        self.world.bootstrap()
+        namespace = self.model.registry.find(GroupKind("", "namespaces"))
+        self.model.create(namespace, namespace.versions[0], "", {"metadata": {"name": NAMESPACE}}, Write())
+        self.cluster = SandboxCluster(self.model)
+        self.log: EventLog = log(self.clock) if log else InMemoryEventLog(self.clock.now)
+        self.outbox = Mark()
+
+    def _new_id(self) -> str:
+        return str(UUID(int=self._ids.getrandbits(128), version=4))
+
+    def _wrote(self, kind: Kind, before: KubernetesObject | None, after: KubernetesObject | None) -> None:
+        self.changed_at[kind.kind] = self.model.store.revision
+        for hook in self.on_write:
+            hook(self.writer, kind, before, after)
+
+    @contextmanager
+    def written_by(self, who: str) -> Iterator[None]:
+        """Writes in the block are somebody's."""
+        before, self.writer = self.writer, who
+        try:
+            yield
+        finally:
+            self.writer = before
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    def platform(self, name: str) -> KubernetesObject | None:
+        """The stored resource; not to be changed."""
+        return self.model.store.get(PLATFORMS, (NAMESPACE, name))
+
+    def owned_by(self, uid: str) -> list[tuple[Kind, KubernetesObject]]:
+        """Objects that name the platform as their owner, in a fixed order."""
+        found = []
+        for key, name in self.model.store.children(uid):
+            item = self.model.store.get(key, name)
+            if item is not None:
+                found.append((self.model.registry.find(key), item))
+        return found
+
+    # -- what people do --------------------------------------------------------------------------------------------
+
+    def apply(self, name: str, spec: dict[str, Any], *, annotations: dict[str, str] | None = None) -> None:
+        """`kubectl apply --server-side` of a platform."""
+        body: KubernetesObject = {
+            "apiVersion": f"{GROUP}/{STORED_VERSION}",
+            "kind": KIND,
+            "metadata": {"name": name, "namespace": NAMESPACE, **({"annotations": annotations} if annotations else {})},
+            "spec": copy.deepcopy(spec),
+        }
+        kind = _platform_kind()
+        version = kind.version(STORED_VERSION)
+        with self.written_by(USER):
+            self.model.patch(kind, version, NAMESPACE, name, APPLY, body, Write(manager=USER, force=True))
+
+    def merge(self, kind: Kind, name: str, patch: dict[str, Any], subresource: str = "") -> None:
+        """`kubectl patch --type=merge` of an object of the namespace."""
+        write = Write(manager=f"{USER}-patch")
+        with self.written_by(USER):
+            self.model.patch(kind, kind.versions[-1], NAMESPACE, name, MERGE, patch, write, subresource)
+
+    def delete(self, kind: Kind, name: str) -> None:
+        """`kubectl delete --wait=false`."""
+        with self.written_by(USER):
+            deletion.delete(self.model, kind, NAMESPACE, name)
+
+    def delete_platform(self, name: str) -> None:
+        """`kubectl delete obsp`, if it is there."""
+        if self.platform(name) is not None:
+            self.delete(_platform_kind(), name)
+
+    def platform_kind(self) -> Kind:
+        """The kind of the resource."""
+        return _platform_kind()
+
+    def break_workload(self, workload: str, reason: str = "CrashLoopBackOff") -> None:
+        """Let its pods fail."""
+        self.world.settings.broken[NAMESPACE, workload] = reason
+        self.world.touch()
+
+    def repair_workload(self, workload: str) -> None:
+        """Let its pods be well again."""
+        self.world.settings.broken.pop((NAMESPACE, workload), None)
+        self.world.touch()

@@ -1,0 +1,169 @@
+"""What users do in a run: short lists of actions, each with what it is to come to."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from tests.simulation.universe import Universe
+
+Spec = dict[str, Any]
+#: Stands in a spec where only the API server may see it.
+CANARY = "correct horse battery staple"
+SECOND_CANARY = "a second horse, as correct"
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """An action, and what must be so once everything has come to rest after it."""
+
+    words: str
+    do: Callable[[Universe], None]
+    until: Callable[[Universe], bool]
+
+
+class Workload(msgspec.Struct, frozen=True, kw_only=True):
+    """A story of one user."""
+
+    name: str
+    stages: tuple[Stage, ...]
+    #: Platform -> spec that counts in the end; None: it is to be gone.
+    wanted: dict[str, Spec | None]
+
+    def reassert(self, universe: Universe) -> None:
+        """Ask once more for what is wanted in the end: somebody else may have had other wishes in between."""
+        for name, spec in self.wanted.items():
+            if spec is None:
+                universe.delete_platform(name)
+            else:
+                universe.apply(name, spec)
+
+
+def prometheus(version: str = "3.13.1", **fields: Any) -> Spec:
+    """A platform of one StatefulSet."""
+    return {"components": {"prometheus": {"version": version, **fields}}}
+
+
+def pair(password: str = CANARY, **fields: Any) -> Spec:
+    """A StatefulSet, and a Deployment with a password of its own."""
+    grafana = {"version": "13.2.0", "adminPassword": password, **fields}
+    return {"components": {"prometheus": {"version": "3.13.1"}, "grafana": grafana}}
+
+
+# -- actions -------------------------------------------------------------------------------------------------------
+
+
+def is_ready(universe: Universe, name: str) -> bool:
+    """Ready, for the generation that is there."""
+    found = universe.platform(name)
+    if found is None or found["metadata"].get("deletionTimestamp"):
+        return False
+    ready = condition(universe, name, "Ready")
+    return ready.get("status") == "True" and ready.get("observedGeneration") == found["metadata"]["generation"]
+
+
+def condition(universe: Universe, name: str, kind: str) -> dict[str, Any]:
+    """A condition of the platform's status; {} if it has none of the kind."""
+    found = universe.platform(name) or {}
+    conditions = (found.get("status") or {}).get("conditions") or ()
+    return next((one for one in conditions if one["type"] == kind), {})
+
+
+def is_gone(universe: Universe, name: str) -> bool:
+    """The resource is gone, and every child with it."""
+    return universe.platform(name) is None
+
+
+def apply(spec: Spec, name: str = "prod", until: Callable[[Universe, str], bool] = is_ready) -> Stage:
+    """`kubectl apply`, and Ready."""
+    return Stage(f"apply {name}", lambda universe: universe.apply(name, spec), lambda universe: until(universe, name))
+
+
+def delete(name: str = "prod") -> Stage:
+    """`kubectl delete`, and gone."""
+    return Stage(
+        f"delete {name}", lambda universe: universe.delete_platform(name), lambda universe: is_gone(universe, name)
+    )
+
+
+def break_workload(workload: str, name: str = "prod") -> Stage:
+    """Its pods fail, and the platform with them."""
+    return Stage(
+        f"break {workload}",
+        lambda universe: universe.break_workload(workload),
+        lambda universe: _has_failed(universe, name),
+    )
+
+
+def repair_workload(workload: str, name: str = "prod") -> Stage:
+    """Its pods are well again, and the platform with them."""
+    return Stage(
+        f"repair {workload}",
+        lambda universe: universe.repair_workload(workload),
+        lambda universe: is_ready(universe, name),
+    )
+
+
+def _has_failed(universe: Universe, name: str) -> bool:
+    return ((universe.platform(name) or {}).get("status") or {}).get("phase") == "Failed" or not universe.platform(name)
+
+
+def _is_paused(universe: Universe, name: str) -> bool:
+    return "Paused" in str((universe.platform(name) or {"status": "Paused"}).get("status"))
+
+
+def _is_rolled_back(universe: Universe, name: str) -> bool:
+    return condition(universe, name, "Ready").get("status") == "True" and (
+        condition(universe, name, "Degraded").get("reason") == "RolledBack"
+    )
+
+
+# -- the ten -------------------------------------------------------------------------------------------------------
+
+_SHORTER = prometheus(retention="3d")
+_UPGRADED = prometheus("3.13.2")
+_BROKEN = prometheus("3.14.99-broken")
+_SCALED = {"components": {**pair()["components"], "prometheus": {"version": "3.13.1", "replicas": 2}}}
+
+WORKLOADS: dict[str, Workload] = {
+    workload.name: workload
+    for workload in (
+        Workload(name="create", stages=(apply(pair()),), wanted={"prod": pair()}),
+        Workload(name="edit", stages=(apply(prometheus()), apply(_SHORTER)), wanted={"prod": _SHORTER}),
+        Workload(name="upgrade", stages=(apply(prometheus()), apply(_UPGRADED)), wanted={"prod": _UPGRADED}),
+        Workload(
+            name="failing-upgrade",
+            stages=(apply(prometheus()), apply(_BROKEN, until=_is_rolled_back)),
+            wanted={"prod": _BROKEN},
+        ),
+        Workload(
+            name="pause",
+            stages=(
+                apply(prometheus()),
+                apply({**_SHORTER, "paused": True}, until=_is_paused),
+                apply({**_SHORTER, "paused": False}),
+            ),
+            wanted={"prod": {**_SHORTER, "paused": False}},
+        ),
+        Workload(
+            name="heal",
+            stages=(apply(prometheus()), break_workload("prod-prometheus"), repair_workload("prod-prometheus")),
+            wanted={"prod": prometheus()},
+        ),
+        Workload(name="delete", stages=(apply(pair()), delete()), wanted={"prod": None}),
+        Workload(
+            name="recreate",
+            stages=(apply(prometheus()), delete(), apply(prometheus())),
+            wanted={"prod": prometheus()},
+        ),
+        Workload(
+            name="scale",
+            stages=(apply(pair()), apply(_SCALED), apply(pair(SECOND_CANARY))),
+            wanted={"prod": pair(SECOND_CANARY)},
+        ),
+        Workload(
+            name="two",
+            stages=(apply(prometheus()), apply(prometheus(), "next"), delete("prod")),
+            wanted={"prod": None, "next": prometheus()},
+        ),
+    )
+}
