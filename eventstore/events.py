@@ -468,6 +468,8 @@ class ActionFailed(Outcome, frozen=True):
     category: ErrorCategory
     reason: str
     message: str
+    #: How long the server asked to be left alone; 0 if it did not say.
+    retry_after_seconds: float = 0.0
 
 
 class DriftCorrected(Outcome, frozen=True):

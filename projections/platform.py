@@ -420,6 +420,7 @@ def evolve_action_failed(state: PlatformState, event: e.ActionFailed, _: datetim
             message=event.message,
             subject=str(event.ref),
             component=was.component if was else None,
+            retry_after_seconds=event.retry_after_seconds,
         ),
         # The scheduled attempt was this one.
         "retry": replace(state.retry, due_at=None),

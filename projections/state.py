@@ -12,7 +12,7 @@ from eventstore.events import DependencyObserved, Finding, ObjectRef, Policy, Pr
 from eventstore.vocabulary import ComponentName, ComponentPhase, ErrorCategory, Phase
 
 #: Change it whenever `evolve` or a field here changes meaning: stored states are then refolded.
-FOLD_VERSION = "4"
+FOLD_VERSION = "5"
 
 
 class SpecState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -118,6 +118,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     message: str
     subject: str = ""
     component: ComponentName | None = None
+    #: The server asked to be left alone for so long.
+    retry_after_seconds: float = 0.0
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

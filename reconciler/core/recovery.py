@@ -200,9 +200,10 @@ def _decide_recovered(state: PlatformState) -> Decisions:
 
 def _schedule(state: PlatformState, failure: Failure, now: datetime) -> Decision:
     attempt = state.retry.attempt + 1
+    delay = max(retry_delay_seconds(state.policy, attempt, state.stream_id), failure.retry_after_seconds)
     return RetryScheduled(
         attempt=attempt,
-        due_at=due_at(now, retry_delay_seconds(state.policy, attempt, state.stream_id)),
+        due_at=due_at(now, delay),
         category=failure.category,
         reason=failure.reason,
         message=failure.message,
@@ -210,8 +211,12 @@ def _schedule(state: PlatformState, failure: Failure, now: datetime) -> Decision
 
 
 def _probe(state: PlatformState, failure: Failure, now: datetime) -> Decision:
+    seconds = state.policy.slow_probe_seconds
+    if failure.reason == "PermissionDenied" and not state.retry.probe:
+        # An API server that has just started refuses what it allows once it has read its roles.
+        seconds = min(seconds, state.policy.prerequisite_poll_seconds)
     return ProbeScheduled(
-        due_at=due_at(now, state.policy.slow_probe_seconds),
+        due_at=due_at(now, seconds),
         category=failure.category,
         reason=failure.reason,
         message=failure.message,

@@ -166,6 +166,7 @@ def _failed(request: Request, state: PlatformState, error: ClusterError) -> Acti
         category=error.category,
         reason=error.reason,
         message=error.message,
+        retry_after_seconds=error.retry_after_seconds or 0.0,
     )
 
 

@@ -50,6 +50,37 @@ def test_a_transient_error_is_retried_in_its_phase_five_times_after_the_first_tr
     assert story.all(e.RetryScheduled)[-1].attempt == 5
 
 
+@pytest.mark.parametrize(("asked", "waits"), [(3.0, 10.0), (45.0, 45.0)])
+def test_a_server_that_asks_to_be_left_alone_is_left_alone_for_as_long(asked: float, waits: float) -> None:
+    story = Story(MINIMAL)
+    story.carry_out()
+    request = open_requests(story.state, story.now)[0]
+    assert request.ref is not None
+    failed = e.ActionFailed(
+        request=request.version,
+        ref=request.ref,
+        category=ErrorCategory.TRANSIENT,
+        reason="TooManyRequests",
+        message="busy",
+        retry_after_seconds=asked,
+    )
+    story.see(failed)
+    assert story.state.retry.due_at is not None
+    assert (story.state.retry.due_at - story.now).total_seconds() == waits
+
+
+def test_a_refused_permission_is_asked_for_again_soon_and_then_seldom() -> None:
+    story = Story(MINIMAL)
+    story.carry_out()
+    waits = []
+    for _ in range(3):
+        story.fail(ErrorCategory.RESOURCE, "PermissionDenied")
+        assert story.state.retry.due_at is not None
+        waits.append((story.state.retry.due_at - story.now).total_seconds())
+        story.wait(waits[-1])
+    assert waits == [30, 300, 300]
+
+
 def test_a_retry_that_works_starts_the_counter_again() -> None:
     story = Story(MINIMAL)
     story.carry_out()
@@ -138,9 +169,9 @@ def test_bad_then_good_ends_as_if_the_bad_spec_had_never_been() -> None:
 def test_a_resource_error_changes_no_phase_and_waits_for_a_slow_poll() -> None:
     story = Story(MINIMAL)
     story.carry_out()
-    story.fail(ErrorCategory.RESOURCE, "PermissionDenied", "cannot create statefulsets.apps")
+    story.fail(ErrorCategory.RESOURCE, "QuotaExceeded", "exceeds quota small")
     assert story.is_in(Phase.INSTALLING)
-    assert condition(story, "Ready") == ("False", "PermissionDenied")
+    assert condition(story, "Ready") == ("False", "QuotaExceeded")
     assert open_requests(story.state, story.now) == ()
     story.wait(299)
     assert open_requests(story.state, story.now) == ()
