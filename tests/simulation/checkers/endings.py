@@ -1,0 +1,131 @@
+"""What must hold in the end: S4, E1, E3, E4, E6; and that no pass ever crashed."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from components.manifest import Manifest
+from eventstore.vocabulary import FINALIZER
+from reconciler.core.desired import desired_objects
+from reconciler.core.status import status
+from tests.simulation.checkers.base import Checker, owner_uid
+from tests.simulation.replica import Replica
+from tests.simulation.universe import NAMESPACE, PLATFORMS
+
+_decode = msgspec.json.Decoder(Manifest).decode
+
+
+class Status(Checker):
+    """`.status` is a copy of what the log says."""
+
+    name = "S4"
+
+    def ended(self) -> None:
+        """It says what follows from the fold, whatever anybody wrote into it."""
+        for platform in self.facts.universe.model.store.items(PLATFORMS):
+            state = self.facts.state_of(platform["metadata"]["uid"])
+            shown = {key: value for key, value in (platform.get("status") or {}).items() if key != "ledger"}
+            wanted = {key: value for key, value in status(state).items() if key != "ledger"} if state else {}
+            if shown != wanted:
+                names = [key for key in sorted({*shown, *wanted}) if shown.get(key) != wanted.get(key)]
+                self.fail(f"the status of {platform['metadata']['name']} is not that of its ledger: {names}")
+
+
+class Crashes(Checker):
+    """A pass fails because the world does, never by a mistake of its own."""
+
+    name = "S18"
+
+    def stepped(self, replicas: Iterable[Replica]) -> None:
+        """Nothing was raised that the loop does not know."""
+        for replica in replicas:
+            if replica.crashes:
+                self.fail(f"a pass of {replica.name} crashed: {replica.crashes[0]}")
+            if replica.reconciler.quarantined:
+                self.fail(f"{replica.name} cannot read a stream: {replica.reconciler.quarantined}")
+
+
+class Matches(Checker):
+    """In the end the cluster is what the accepted spec asks for, no more and no less."""
+
+    name = "E1"
+
+    def ended(self) -> None:
+        """Every wanted object is there as asked for, and no other."""
+        universe = self.facts.universe
+        for platform in universe.model.store.items(PLATFORMS):
+            uid, name = platform["metadata"]["uid"], platform["metadata"]["name"]
+            state = self.facts.state_of(uid)
+            if state is None or state.accepted is None:
+                self.fail(f"nothing is known of {name}")
+                return
+            children = {f"{kind.kind}/{item['metadata']['name']}": item for kind, item in universe.owned_by(uid)}
+            wanted = {str(one.ref): one.digest for one in desired_objects(state)}
+            if children.keys() != wanted.keys():
+                self.fail(f"{name} has {sorted(children.keys() ^ wanted.keys())} too many or too few")
+            for title, digest in wanted.items():
+                content = universe.log.get_content(digest)
+                if content is None or not _covers(children[title], _decode(content).body):
+                    self.fail(f"{title} is not as the log asks for")
+        self._check_nothing_left()
+
+    def _check_nothing_left(self) -> None:
+        """No child of a platform that is gone."""
+        model = self.facts.universe.model
+        for kind in model.registry.all():
+            for item in model.store.items(kind.key, NAMESPACE) if kind.namespaced else ():
+                uid = owner_uid(item)
+                if uid and model.store.by_uid(uid) is None:
+                    self.fail(f"{kind.kind}/{item['metadata']['name']} is left of a platform that is gone")
+
+
+def _covers(found: Any, wanted: Any) -> bool:
+    """Whether everything wanted is in what is there, which has defaults beside it."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return all(key in found and _covers(found[key], value) for key, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(found, list):
+        return len(wanted) == len(found) and all(map(_covers, found, wanted))
+    return bool(found == wanted)
+
+
+class Judged(Checker):
+    """Every generation that is there was decided on (E3), and every deletion came to its end (E4)."""
+
+    name = "E3"
+
+    def ended(self) -> None:
+        """Nothing waits to be looked at."""
+        for platform in self.facts.universe.model.store.items(PLATFORMS):
+            metadata = platform["metadata"]
+            state = self.facts.state_of(metadata["uid"])
+            if metadata.get("deletionTimestamp") and FINALIZER in (metadata.get("finalizers") or ()):
+                self.fail(f"{metadata['name']} is still held by our finalizer")
+            if state is None or state.observed is None or state.observed.generation != metadata.get("generation", 1):
+                self.fail(f"generation {metadata.get('generation')} of {metadata['name']} was not looked at")
+            elif not state.paused and state.judged_generation < state.observed.generation and not state.rolled_back:
+                self.fail(f"generation {state.observed.generation} of {metadata['name']} was not decided on")
+
+
+class Closed(Checker):
+    """A stream whose resource is gone is closed."""
+
+    name = "E4"
+
+    def ended(self) -> None:
+        """No stream is open without a resource."""
+        for stream_id, stream in self.facts.streams.items():
+            if self.facts.universe.model.store.by_uid(stream_id) is None and not stream.state.closed:
+                self.fail(f"{stream.state.name} is gone, and its stream is open")
+
+
+class Announced(Checker):
+    """The outbox comes to the end of the log."""
+
+    name = "E6"
+
+    def ended(self) -> None:
+        """Nothing waits to be announced."""
+        universe = self.facts.universe
+        if universe.outbox.position != universe.log.head_position():
+            self.fail(f"announced up to {universe.outbox.position} of {universe.log.head_position()}")

@@ -1,0 +1,199 @@
+"""What must hold of the ledger after every append: S1, S2, S3, S6, S8, S9, S15, S17."""
+
+from base64 import b64encode
+
+from audit.verification import verify_stream
+from eventstore.envelope import GENESIS_HASH
+from eventstore.events import (
+    ComponentObserved,
+    DependencyObserved,
+    Event,
+    PhaseChanged,
+    PlatformObserved,
+    PolicyAdopted,
+)
+from eventstore.hashing import event_hash
+from reconciler.core.transitions import is_legal
+from reconciler.shell.states import state_record
+from tests.simulation.checkers.base import Checker
+from tests.simulation.facts import Appended, Facts
+from tests.simulation.workloads import CANARY, SECOND_CANARY
+
+
+class Versions(Checker):
+    """Per stream, versions are 1..n without gap or repeat."""
+
+    name = "S1"
+
+    def appended(self, news: Appended) -> None:
+        """Each event follows on the one before."""
+        if news.recorded.version != news.before.version + 1:
+            self.fail(f"version {news.recorded.version} after {news.before.version} in {news.recorded.stream_id}")
+
+
+class Chain(Checker):
+    """Events are what they were when they were appended: each hash follows from its bytes and the hash before."""
+
+    name = "S2"
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._heads: dict[str, bytes] = {}
+
+    def appended(self, news: Appended) -> None:
+        """Each hash follows on the one before."""
+        recorded = news.recorded
+        before = self._heads.get(recorded.stream_id, GENESIS_HASH)
+        if recorded.prev_hash != before or recorded.hash != event_hash(recorded, before):
+            self.fail(f"event {recorded.version} of {recorded.stream_id} does not follow on the hash before it")
+        self._heads[recorded.stream_id] = recorded.hash
+
+    def ended(self) -> None:
+        """The whole log verifies, as `stackledger verify` does it."""
+        for stream_id in self.facts.streams:
+            report = verify_stream(self.facts.universe.log, stream_id)
+            if report.faults:
+                fault = report.faults[0]
+                self.fail(f"{fault.check} at {fault.sequence}: {fault.message}")
+
+
+class Projection(Checker):
+    """The stored state is the fold of the events it stands for."""
+
+    name = "S3"
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._touched: set[str] = set()
+
+    def appended(self, news: Appended) -> None:
+        """Looked at once the whole append is known."""
+        self._touched.add(news.recorded.stream_id)
+
+    def stepped(self, replicas: object) -> None:
+        """The stored bytes are those of the fold."""
+        for stream_id in self._touched:
+            state = self.facts.streams[stream_id].state
+            stored = self.facts.universe.log.load_state(stream_id)
+            if stored is None or stored.version != state.version:
+                self.fail(f"{stream_id} is at {state.version}, its stored state at {stored and stored.version}")
+            elif stored.record.state != state_record(state, self.facts.now()).state:
+                self.fail(f"the stored state of {stream_id} at {state.version} is not the fold of its events")
+        self._touched.clear()
+
+
+class Requests(Checker):
+    """Every request is closed by at most one outcome, which comes after it; in the end all are closed (E2)."""
+
+    name = "S6"
+
+    def appended(self, news: Appended) -> None:
+        """The ledger of requests finds nothing wrong."""
+        faults = self.facts.streams[news.recorded.stream_id].request_faults
+        if faults:
+            self.fail(f"event {news.recorded.version}: {faults[0]}")
+
+    def ended(self) -> None:
+        """No request of a platform that is still there is open."""
+        for stream in self.facts.streams.values():
+            if not stream.state.closed and stream.requests.open:
+                self.fail(f"request {stream.requests.open[0]} of {stream.state.name} was never closed")
+
+
+class Transitions(Checker):
+    """Every phase change is an arrow of the diagram, from the phase the platform was in."""
+
+    name = "S8"
+
+    def appended(self, news: Appended) -> None:
+        """The arrow is there, and begins where the platform was."""
+        event = news.event
+        if not isinstance(event, PhaseChanged):
+            return
+        if not is_legal(event) or event.from_phase != news.before.phase:
+            self.fail(f"{event.from_phase} to {event.to_phase} on {event.trigger}, while {news.before.phase}")
+
+
+class Epochs(Checker):
+    """One effective executor: epochs never go back, and each has one writer."""
+
+    name = "S9"
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._newest = 0
+        self._writers: dict[int, str] = {}
+
+    def appended(self, news: Appended) -> None:
+        """The epoch is the newest that was granted, and its writer always the same."""
+        epoch = news.recorded.epoch
+        if epoch < max(self._newest, self.facts.epoch()):
+            self.fail(f"appended under epoch {epoch}, when {max(self._newest, self.facts.epoch())} was granted")
+        writer = self._writers.setdefault(epoch, news.replica)
+        if writer != news.replica:
+            self.fail(f"epoch {epoch} is that of {writer}, and {news.replica} appends under it")
+        self._newest = epoch
+
+
+_SECRETS = [
+    form
+    for word in (CANARY, SECOND_CANARY)
+    for form in (word.encode(), b64encode(word.encode()), word.encode().hex().encode(), word[::-1].encode())
+]
+
+
+class Secrecy(Checker):
+    """No secret value in events, stored states, statuses and Kubernetes Events."""
+
+    name = "S15"
+
+    def appended(self, news: Appended) -> None:
+        """Not in the payload."""
+        self._check(news.recorded.payload, f"event {news.recorded.version} ({news.recorded.type})")
+
+    def ended(self) -> None:
+        """Not in what is shown, nor in the stored state and documents."""
+        log, model = self.facts.universe.log, self.facts.universe.model
+        for stored in log.list_states(include_closed=True):
+            self._check(stored.record.state, f"the stored state of {stored.record.name}")
+        for kind in model.registry.all():
+            for item in model.store.items(kind.key) if kind.kind in {"Event", "ObservabilityPlatform"} else ():
+                shown = {key: item.get(key) for key in ("status", "message", "reason", "note")}
+                self._check(str(shown).encode(), f"{kind.kind}/{item['metadata']['name']}")
+
+    def _check(self, content: bytes, where: str) -> None:
+        if any(secret in content for secret in _SECRETS):
+            self.fail(f"a secret value stands in {where}")
+
+
+class Growth(Checker):
+    """What is observed twice in the same way is recorded once."""
+
+    name = "S17"
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._last: dict[tuple[str, str], Event] = {}
+
+    def appended(self, news: Appended) -> None:
+        """It differs from what was observed of the same thing last."""
+        event = news.event
+        match event:
+            case PlatformObserved():
+                subject = "platform"
+            case ComponentObserved():
+                subject = event.component.value
+            case DependencyObserved():
+                subject = f"{event.kind}/{event.name}"
+            case PolicyAdopted():
+                subject = "policy"
+            case _:
+                return
+        key = (news.recorded.stream_id, subject)
+        # A component that is removed and comes back is observed anew.
+        known = not isinstance(event, ComponentObserved) or (
+            event.component in news.before.components and news.before.components[event.component].observed
+        )
+        if known and not news.before.closed and self._last.get(key) == event:
+            self.fail(f"{news.recorded.type} of {subject} is recorded again, and nothing of it changed")
+        self._last[key] = event
