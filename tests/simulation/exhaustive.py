@@ -9,7 +9,7 @@ from tests.simulation.runs import Run, run
 from tests.simulation.workloads import WORKLOADS, Workload
 
 #: To a call that changes nothing, an error before and an error after are the same, and so is a death.
-_ONLY_WRITES = frozenset({FaultKind.POST, FaultKind.DIE_BEFORE, FaultKind.DIE_AFTER})
+_ONLY_WRITES = frozenset({FaultKind.POST, FaultKind.DIE_BEFORE, FaultKind.DIE_AFTER, FaultKind.DIE_STALE})
 #: Between two writes nobody can tell when another hand came: once is enough.
 _OTHER_HANDS = frozenset(
     {
@@ -17,6 +17,7 @@ _OTHER_HANDS = frozenset(
         FaultKind.DELETE,
         FaultKind.LOSE_CHILD,
         FaultKind.EDIT_CHILD,
+        FaultKind.REPLACE_CHILD,
         FaultKind.SPOIL_STATUS,
         FaultKind.TAKEOVER,
     }

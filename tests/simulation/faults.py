@@ -16,13 +16,17 @@ class FaultKind(StrEnum):
     #: The process dies before the call takes effect, or after it did and before the answer came.
     DIE_BEFORE = "die-before"
     DIE_AFTER = "die-after"
+    #: It dies before the call, and the lists its successor begins with are from before the last wish of the user.
+    DIE_STALE = "die-stale"
     #: The process stands still before the call until another one has taken the lease and done all there is to do.
     TAKEOVER = "takeover"
-    #: Before the call somebody changes the spec, deletes the resource, deletes or edits a child, or spoils the status.
+    #: Before the call somebody changes the spec, deletes the resource, deletes, edits or replaces a child,
+    #: or spoils the status.
     EDIT = "edit"
     DELETE = "delete"
     LOSE_CHILD = "lose-child"
     EDIT_CHILD = "edit-child"
+    REPLACE_CHILD = "replace-child"
     SPOIL_STATUS = "spoil-status"
 
 

@@ -9,8 +9,9 @@ from sandbox.kinds import Kind
 from tests.simulation.faults import FaultKind
 from tests.simulation.universe import NAMESPACE, PLATFORMS, Universe
 
-#: What a person changes in passing: it is taken back at the end of the run.
-EDITED_RETENTION = "3d"
+#: Label of what somebody else put into the place of a child.
+FOREIGN = "somebody-else"
+_REPLACEABLE = frozenset({"ConfigMap", "Secret", "Service", "ServiceAccount", "NetworkPolicy"})
 
 
 def interfere(kind: FaultKind, universe: Universe) -> None:
@@ -55,6 +56,28 @@ def _edit_child(universe: Universe, platform: KubernetesObject) -> None:
         universe.merge(kind, item["metadata"]["name"], {"metadata": {"labels": labels}})
 
 
+def _replace_child(universe: Universe, platform: KubernetesObject) -> None:
+    """An object of somebody else takes the place of a child."""
+    found = _child(universe, platform)
+    if found is None or found[0].kind not in _REPLACEABLE:
+        return
+    kind, item = found
+    name = item["metadata"]["name"]
+    universe.delete(kind, name)
+    body = {key: value for key, value in item.items() if key not in {"metadata", "status"}}
+    labels = {**item["metadata"].get("labels", {}), FOREIGN: "yes"}
+    universe.create(kind, {**body, "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels}})
+
+
+def remove_foreign(universe: Universe) -> None:
+    """Whoever put something into the place of a child takes it away again."""
+    for kind in universe.model.registry.all():
+        for item in list(universe.model.store.items(kind.key, NAMESPACE)) if kind.kind in _REPLACEABLE else ():
+            labels = item["metadata"].get("labels") or {}
+            if FOREIGN in labels and not item["metadata"].get("ownerReferences"):
+                universe.delete(kind, item["metadata"]["name"])
+
+
 def _spoil_status(universe: Universe, platform: KubernetesObject) -> None:
     status = {"phase": "Ready", "observedGeneration": 999, "conditions": [], "ledger": None, "retry": None}
     universe.merge(universe.platform_kind(), platform["metadata"]["name"], {"status": status}, "status")
@@ -65,5 +88,6 @@ _ACTS = {
     FaultKind.DELETE: _delete,
     FaultKind.LOSE_CHILD: _lose_child,
     FaultKind.EDIT_CHILD: _edit_child,
+    FaultKind.REPLACE_CHILD: _replace_child,
     FaultKind.SPOIL_STATUS: _spoil_status,
 }

@@ -88,7 +88,12 @@ class ClusterPort:
     def list_all(self, resource: Resource, namespace: str | None = None, label_selector: str = "") -> ListPage:
         """See `Cluster.list_all`."""
         return self._ask(
-            "list", resource, "", lambda: self._cluster.list_all(resource, namespace, label_selector), writes=False
+            "list",
+            resource,
+            "",
+            lambda: self._cluster.list_all(resource, namespace, label_selector),
+            writes=False,
+            sent=label_selector,
         )
 
     def watch(

@@ -38,6 +38,8 @@ HMAC_KEY = b"a key for simulations, and for them only"
 TTL_SECONDS, RENEW_SECONDS = 60.0, 20.0
 RESYNC_SECONDS = 600.0
 ANNOUNCE_SECONDS = 1.0
+#: How long the watches lag of a replica that began with old lists.
+STALE_SECONDS = 10.0
 POLICY = Policy()
 VERSION = "simulated"
 _NEVER = float("inf")
@@ -101,6 +103,8 @@ class Replica:
         #: What its passes raised that no pass should raise.
         self.crashes: list[str] = []
         self.working_on: PlatformKey | None = None
+        #: Its first lists show the cluster as of this revision, and its watches begin late; 0: as it is.
+        self.lists_from = 0
         cluster, log = ClusterPort(universe.cluster, name, gate), LogPort(universe.log, name, gate)
         self.log = log
         monotonic = self.clock.monotonic
@@ -150,6 +154,7 @@ class Replica:
             outbox, cluster, lambda stream_id: self.states.load(stream_id).state, self.clock, name
         )
         self._lease_at = self._announce_at = 0.0
+        self._stale_until = monotonic() + STALE_SECONDS
         self._tick_at, self._resync_at = 0.0, monotonic() + RESYNC_SECONDS
 
     def _watcher(self, cluster: ClusterPort, watched: WatchedResource, metrics: Metrics) -> Watcher:
@@ -199,6 +204,9 @@ class Replica:
         return Duty(f"watch {watcher.kind}", max(at, listed_at + 0.001), lambda: self._watch(watcher), periodic=True)
 
     def _watch(self, watcher: Watcher) -> None:
+        if self.lists_from and watcher.synced.is_set() and self._stale_until > self.clock.monotonic():
+            self._watch_at[watcher.kind] = self._stale_until
+            return
         self._watch_at[watcher.kind] = self.clock.monotonic() + watcher.step(self._stop)
 
     def _work_due(self) -> float:

@@ -15,6 +15,7 @@ from tests.simulation.clock import VirtualClock
 from tests.simulation.deeds import Deeds, End, end_of
 from tests.simulation.facts import Facts, InvariantError
 from tests.simulation.faults import SAME_DEEDS, Fault, format_faults
+from tests.simulation.interference import remove_foreign
 from tests.simulation.ports import Call
 from tests.simulation.quiet import silent_logs
 from tests.simulation.replica import RESYNC_SECONDS
@@ -134,12 +135,14 @@ def _tell(simulation: Simulation, workload: Workload) -> None:
     universe = simulation.universe
     simulation.start("replica-0")
     for stage in workload.stages:
+        simulation.wished_at = universe.model.store.revision
         stage.do(universe)
         _rest(simulation, stage.words, lambda stage=stage: stage.until(universe))  # type: ignore[misc]  # mypy cannot infer lambdas with defaults
     simulation.disarm()
     if not simulation.same_deeds:
         # Secrets are not watched: a hand on one of them is noticed at the second resync at the latest.
         simulation.wait(2 * RESYNC_SECONDS)
+    remove_foreign(universe)
     workload.reassert(universe)
     last = workload.stages[-1]
     _rest(simulation, "the end", lambda: last.until(universe))

@@ -1,5 +1,6 @@
 """Decides what happens next. One seed, one run: nothing here asks a clock, a thread or a generator of the system."""
 
+import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from random import Random
@@ -67,6 +68,10 @@ class Simulation:
         self._incarnations = 0
         #: (when, name) of processes that come back.
         self._restarts: list[tuple[float, str]] = []
+        #: Name of a process -> revision of the cluster that it will see first.
+        self._stale: dict[str, int] = {}
+        #: Revision of the cluster before the user last did something.
+        self.wished_at = 0
         self.calls: list[Call] = []
         self.steps = 0
         #: While this holds, faults come to pass.
@@ -116,10 +121,10 @@ class Simulation:
         fault = self._faults.get(call.index) if self.armed else None
         if fault is not None:
             self._before(fault, replica, call, lost)
-        for sent in self._on_sent:
-            sent(replica, call)
+        self._ask_checkers(self._on_sent, replica, call)
+        old = replica.lists_from if call.verb == "cluster.list" else 0
         with self.universe.written_by(replica.name):
-            answer = do()
+            answer: _Answer = self.universe.old_list(call, old) if old else do()  # type: ignore[assignment]  # a list is
         if call.verb == "log.append":
             self._take_in_news(replica.name)
         if fault is FaultKind.POST:
@@ -134,6 +139,9 @@ class Simulation:
             raise lost(call)
         if fault is FaultKind.DIE_BEFORE:
             self.kill(replica)
+        elif fault is FaultKind.DIE_STALE:
+            self.kill(replica)
+            self._stale[replica.name] = self.wished_at
         elif fault is FaultKind.TAKEOVER:
             self._let_another_act(replica)
         elif fault not in (FaultKind.POST, FaultKind.DIE_AFTER):
@@ -168,7 +176,8 @@ class Simulation:
 
     def _restart(self, at: float, name: str) -> None:
         self._restarts.remove((at, name))
-        self.start(name)
+        replica = self.start(name)
+        replica.lists_from = self._stale.pop(name, 0)
 
     def _step(self) -> bool:
         """Do one thing that is due; False if nothing is."""
@@ -192,8 +201,7 @@ class Simulation:
             self.on_step(step)
         with suppress(ProcessDiedError):
             step.do()
-        for stepped in self._on_stepped:
-            stepped(self.replicas)
+        self._ask_checkers(self._on_stepped, self.replicas)
 
     def _next_due(self, *, periodic: bool) -> float:
         """When something is due next; without what comes back for ever, unless `periodic`."""
@@ -244,18 +252,22 @@ class Simulation:
 
     # -- what the checkers see -------------------------------------------------------------------------------------
 
+    def _ask_checkers(self, hooks: list[Any], *what: Any) -> None:
+        try:
+            for hook in hooks:
+                hook(*what)
+        except Exception as error:  # a mistake in a checker must not pass for one of the operator
+            raise InvariantError("checker", traceback.format_exc(limit=-3)) from error
+
     def _take_in_news(self, replica: str) -> None:
         self._changed_at = self.universe.clock.monotonic()
         for news in self.facts.news(replica):
-            for appended in self._on_appended:
-                appended(news)
+            self._ask_checkers(self._on_appended, news)
 
     def _wrote(self, writer: str, kind: Kind, before: KubernetesObject | None, after: KubernetesObject | None) -> None:
         self._changed_at = self.universe.clock.monotonic()
         if self._on_wrote:
-            written = Written(writer, kind, before, after)
-            for wrote in self._on_wrote:
-                wrote(written)
+            self._ask_checkers(self._on_wrote, Written(writer, kind, before, after))
 
     def disarm(self) -> None:
         """From here on all goes well."""

@@ -12,15 +12,17 @@ from api.crd import build_crd
 from eventstore.log import EventLog
 from eventstore.memory import InMemoryEventLog
 from eventstore.vocabulary import GROUP, KIND, PLURAL, STORED_VERSION
-from reconciler.shell.cluster import KubernetesObject
+from reconciler.shell.cluster import KubernetesObject, ListPage
 from sandbox import deletion
 from sandbox.cluster import SandboxCluster
 from sandbox.customkinds import kind_of
 from sandbox.kinds import GroupKind, Kind
 from sandbox.model import APPLY, MERGE, ClusterModel, Write
+from sandbox.parts import selected, storage_key
+from sandbox.values import clone
 from sandbox.world import Settings, World
 from tests.simulation.clock import VirtualClock
-from tests.simulation.ports import Mark
+from tests.simulation.ports import Call, Mark
 
 NAMESPACE = "demo"
 PLATFORMS = GroupKind(GROUP, PLURAL)
@@ -91,6 +93,20 @@ class Universe:
                 found.append((self.model.registry.find(key), item))
         return found
 
+    def items(self, kind: str) -> list[KubernetesObject]:
+        """Every stored object of a kind."""
+        found = next(one for one in self.model.registry.all() if one.kind == kind)
+        return self.model.store.items(storage_key(found), NAMESPACE)
+
+    def old_list(self, call: Call, revision: int) -> ListPage:
+        """A list from a server that lags behind: as of a revision."""
+        assert call.resource is not None
+        group, _, version = call.resource.api_version.rpartition("/")
+        kind, _version = self.model.resource(group, version, call.resource.plural)
+        matches = selected(kind, str(call.sent or ""), "")
+        items = [item for item in self.model.store.items_at(kind.key, None, revision) if matches(item)]
+        return ListPage([clone(self.model.view(kind, version, item)) for item in items], str(revision))
+
     # -- what people do --------------------------------------------------------------------------------------------
 
     def apply(self, name: str, spec: dict[str, Any], *, annotations: dict[str, str] | None = None) -> None:
@@ -111,6 +127,11 @@ class Universe:
         write = Write(manager=f"{USER}-patch")
         with self.written_by(USER):
             self.model.patch(kind, kind.versions[-1], NAMESPACE, name, MERGE, patch, write, subresource)
+
+    def create(self, kind: Kind, body: KubernetesObject) -> None:
+        """`kubectl create`, in the namespace."""
+        with self.written_by(USER):
+            self.model.create(kind, kind.versions[-1], NAMESPACE, body, Write(manager=USER))
 
     def delete(self, kind: Kind, name: str) -> None:
         """`kubectl delete --wait=false`."""

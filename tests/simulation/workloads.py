@@ -119,6 +119,7 @@ def _is_rolled_back(universe: Universe, name: str) -> bool:
 
 # -- the ten -------------------------------------------------------------------------------------------------------
 
+_GENERATED = {"components": {"prometheus": {"version": "3.13.1"}, "grafana": {"version": "13.2.0"}}}
 _SHORTER = prometheus(retention="3d")
 _UPGRADED = prometheus("3.13.2")
 _BROKEN = prometheus("3.14.99-broken")
@@ -149,7 +150,7 @@ WORKLOADS: dict[str, Workload] = {
             stages=(apply(prometheus()), break_workload("prod-prometheus"), repair_workload("prod-prometheus")),
             wanted={"prod": prometheus()},
         ),
-        Workload(name="delete", stages=(apply(pair()), delete()), wanted={"prod": None}),
+        Workload(name="delete", stages=(apply(_GENERATED), delete()), wanted={"prod": None}),
         Workload(
             name="recreate",
             stages=(apply(prometheus()), delete(), apply(prometheus())),

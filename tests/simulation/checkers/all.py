@@ -20,6 +20,8 @@ CHECKERS: tuple[type[Checker], ...] = (
     writes.Paused,
     writes.Deletions,
     writes.Finalizers,
+    writes.Adoption,
+    writes.Passwords,
     writes.Bounds,
     writes.Names,
     writes.Resting,

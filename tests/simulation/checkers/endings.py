@@ -6,7 +6,10 @@ from typing import Any
 import msgspec
 
 from components.manifest import Manifest
+from eventstore.codec import decode
+from eventstore.events import ComponentPhaseChanged
 from eventstore.vocabulary import FINALIZER
+from reconciler.core.announce import announcement, event_object
 from reconciler.core.desired import desired_objects
 from reconciler.core.status import status
 from tests.simulation.checkers.base import Checker, owner_uid
@@ -120,7 +123,7 @@ class Closed(Checker):
 
 
 class Announced(Checker):
-    """The outbox comes to the end of the log."""
+    """The outbox comes to the end of the log, and everybody was told."""
 
     name = "E6"
 
@@ -129,3 +132,14 @@ class Announced(Checker):
         universe = self.facts.universe
         if universe.outbox.position != universe.log.head_position():
             self.fail(f"announced up to {universe.outbox.position} of {universe.log.head_position()}")
+        shown = {item["metadata"]["name"] for item in universe.items("Event")}
+        for stream in self.facts.streams.values():
+            for recorded in stream.recorded:
+                event = decode(recorded)
+                announced = announcement(event)
+                # What is said of components is said together, in the name of one of them.
+                if announced is None or isinstance(event, ComponentPhaseChanged):
+                    continue
+                name = event_object(stream.state, announced, recorded.version, recorded.occurred_at, "")
+                if name["metadata"]["name"] not in shown:
+                    self.fail(f"event {recorded.version} ({recorded.type}) of {stream.state.name} was never announced")

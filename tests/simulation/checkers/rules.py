@@ -1,8 +1,11 @@
 """What must hold of what is decided and observed: S7, S16, S19, S20."""
 
+from collections import Counter
+
 from audit.replay import replay
 from eventstore.events import (
     ClusterRewound,
+    DeletionRequested,
     LastKnownGoodRecorded,
     PlatformObserved,
     RetryReset,
@@ -71,12 +74,20 @@ class Retries(Checker):
 
     name = "S19"
 
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        #: Counted apart from the fold.
+        self._attempts: Counter[str] = Counter()
+
     def appended(self, news: Appended) -> None:
         """One more than before, and later than now."""
-        event, before = news.event, news.before
+        event, before, stream_id = news.event, news.before, news.recorded.stream_id
+        if isinstance(event, RetryReset | DeletionRequested):
+            self._attempts[stream_id] = 0
         if isinstance(event, RetryScheduled):
-            if event.attempt != before.retry.attempt + 1 or event.attempt > before.policy.retries_max:
-                self.fail(f"attempt {event.attempt} after {before.retry.attempt} of {before.policy.retries_max}")
+            self._attempts[stream_id] += 1
+            if event.attempt != self._attempts[stream_id] or event.attempt > before.policy.retries_max:
+                self.fail(f"attempt {event.attempt} is number {self._attempts[stream_id]} since the last reset")
             wait = (event.due_at - news.recorded.occurred_at).total_seconds()
             least = before.policy.retry_initial_seconds * before.policy.retry_factor ** (event.attempt - 1)
             if wait < min(least, before.policy.retry_max_seconds):
