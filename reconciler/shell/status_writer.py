@@ -1,6 +1,7 @@
-"""Writes `.status`: at once what somebody may wait for, and what is only watched (replicas, messages) now and then.
+"""Writes `.status`: at once what somebody may wait for, and what is only looked at (progress, replicas) now and then.
 
-A write of the status costs the API server as much as several of a child, and each is sent to everybody who watches.
+A write of the status costs the API server five times as much as making a child does (it validates the whole resource
+anew), and each is sent to everybody who watches.
 """
 
 from typing import Any, Protocol
@@ -12,10 +13,13 @@ from reconciler.shell.cluster import Cluster, ClusterError, KubernetesObject
 from reconciler.shell.resources import PLATFORM
 from reconciler.shell.states import Known
 
-#: Details are this late at most. Longer than a component takes that starts quickly and is then looked at for
+#: How long after the last write it is told which components are ready, while all goes well. An install that is over
+#: sooner is told of at its beginning and at its end.
+PROGRESS_SECONDS = 5.0
+#: The same for replicas and messages. Longer than a component takes that starts quickly and is then looked at for
 #: `stability_seconds`: what becomes of it goes out in one write with its new phase.
 DETAIL_SECONDS = 10.0
-#: What of a component is detail while it is brought up.
+#: What of a component is detail.
 _DETAILS = frozenset({"runningVersion", "readyReplicas", "desiredReplicas", "message"})
 
 
@@ -39,7 +43,7 @@ class StatusWriter:
         """Write what the state says if the resource says anything else; the ledger's place alone is no reason.
 
         Returns:
-            Seconds after which details are due that were not written now; None if there are none.
+            Seconds after which is due what was not written now; None if there is nothing left.
 
         Raises:
             ClusterError: it could not be written.
@@ -47,10 +51,9 @@ class StatusWriter:
         wanted, shown = status(known.state, known.head_hash.hex()), platform.get("status") or {}
         if not wanted or _visible(wanted) == _visible(shown):
             return None
-        if _is_smooth(known.state) and _headlines(wanted) == _headlines(shown):
-            seconds = self._seconds_left(known.state.stream_id)
-            if seconds > 0:
-                return seconds
+        seconds = self._seconds_left(known.state, _patience_seconds(wanted, shown))
+        if seconds > 0:
+            return seconds
         self.apply(platform, wanted)
         return None
 
@@ -80,9 +83,11 @@ class StatusWriter:
         """The platform is gone."""
         self._written_at.pop(stream_id, None)
 
-    def _seconds_left(self, stream_id: str) -> float:
-        written_at = self._written_at.get(stream_id)
-        return 0.0 if written_at is None else written_at + DETAIL_SECONDS - self._clock.monotonic()
+    def _seconds_left(self, state: PlatformState, patience_seconds: float) -> float:
+        written_at = self._written_at.get(state.stream_id)
+        if written_at is None or not _is_smooth(state):
+            return 0.0
+        return written_at + patience_seconds - self._clock.monotonic()
 
 
 def _is_smooth(state: PlatformState) -> bool:
@@ -90,17 +95,27 @@ def _is_smooth(state: PlatformState) -> bool:
     return state.failure is None and not state.missing and state.deletion_requested_at is None
 
 
+def _patience_seconds(wanted: dict[str, Any], shown: dict[str, Any]) -> float:
+    """How long what differs may wait."""
+    if _headlines(wanted) != _headlines(shown):
+        return 0.0
+    return PROGRESS_SECONDS if _progress(wanted) != _progress(shown) else DETAIL_SECONDS
+
+
 def _visible(document: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in document.items() if key != "ledger"}
+    return _without(document, {"ledger"})
 
 
 def _headlines(document: dict[str, Any]) -> dict[str, Any]:
-    """The status without its details."""
+    """Phase, conditions, generation and the rest that is waited for or acted upon."""
     return {
-        **_visible(document),
-        "components": [_without(one, _DETAILS) for one in document.get("components") or ()],
+        **_without(document, {"ledger", "components", "componentsReady"}),
         "conditions": [_without(one, {"message"}) for one in document.get("conditions") or ()],
     }
+
+
+def _progress(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [_without(one, _DETAILS) for one in document.get("components") or ()]
 
 
 def _without(document: dict[str, Any], keys: frozenset[str] | set[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from projections.state import Failure, PlatformState
 from reconciler.shell.cluster import ClusterError, KubernetesObject
 from reconciler.shell.resources import PLATFORM
 from reconciler.shell.states import Known
-from reconciler.shell.status_writer import DETAIL_SECONDS, StatusWriter
+from reconciler.shell.status_writer import DETAIL_SECONDS, PROGRESS_SECONDS, StatusWriter
 from tests.reconciler.shell.test_loop import KEY, SPEC, Bench
 
 
@@ -64,12 +64,18 @@ def test_replicas_of_a_component_on_its_way_are_written_a_little_later(scene: Sc
     assert scene.write(state) is None, "there is nothing left to say"
 
 
-@pytest.mark.parametrize("what", ["component phase", "platform phase", "failure", "generation"])
+def test_the_phase_of_a_component_is_written_before_its_details_are_due_but_not_at_once(scene: Scene) -> None:
+    state = scene.with_component(phase=ComponentPhase.READY)
+    assert scene.write(state) == pytest.approx(PROGRESS_SECONDS)
+    scene.now += PROGRESS_SECONDS
+    assert scene.write(state) is None
+    assert scene.shown()["phase"] == "Ready"
+
+
+@pytest.mark.parametrize("what", ["platform phase", "failure", "generation"])
 def test_what_somebody_may_wait_for_is_written_at_once(scene: Scene, what: str) -> None:
     state = scene.with_component(ready_replicas=1)
-    if what == "component phase":
-        state = scene.with_component(ready_replicas=1, phase=ComponentPhase.READY)
-    elif what == "platform phase":
+    if what == "platform phase":
         state = replace(state, phase=Phase.READY)
     elif what == "failure":
         state = replace(state, failure=Failure(category=ErrorCategory.RESOURCE, reason="Quota", message="no room"))
