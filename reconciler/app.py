@@ -54,7 +54,7 @@ _log = structlog.get_logger(__name__)
 EXIT_SETTINGS, EXIT_CRD_MISSING, EXIT_SCHEMA = 2, 3, 4
 #: How long a store or an API server that is not there yet is waited for between two tries, seconds.
 START_RETRY_SECONDS = 2.0
-PROJECTION_SECONDS = 1.0
+PROJECTION_SECONDS = 2.0
 ANNOUNCE_SECONDS = 1.0
 #: A pass that takes longer hangs: every call in it has a deadline of its own.
 WORK_SECONDS_MAX = 600.0
