@@ -20,6 +20,8 @@ _OTHER_HANDS = frozenset(
         FaultKind.REPLACE_CHILD,
         FaultKind.SPOIL_STATUS,
         FaultKind.TAKEOVER,
+        FaultKind.TAKEOVER_EDIT,
+        FaultKind.DEPOSE,
     }
 )
 

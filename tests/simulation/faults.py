@@ -20,6 +20,9 @@ class FaultKind(StrEnum):
     DIE_STALE = "die-stale"
     #: The process stands still before the call until another one has taken the lease and done all there is to do.
     TAKEOVER = "takeover"
+    #: The same, after somebody changed the spec; and: another one has taken the lease and done nothing yet.
+    TAKEOVER_EDIT = "takeover-edit"
+    DEPOSE = "depose"
     #: Before the call somebody changes the spec, deletes the resource, deletes, edits or replaces a child,
     #: or spoils the status.
     EDIT = "edit"
@@ -38,9 +41,12 @@ SAME_DEEDS = frozenset(
         FaultKind.DIE_BEFORE,
         FaultKind.DIE_AFTER,
         FaultKind.TAKEOVER,
+        FaultKind.DEPOSE,
         FaultKind.SPOIL_STATUS,
     }
 )
+#: After these nobody can say what a stage comes to before the last wish.
+OPEN_END = frozenset({FaultKind.DELETE, FaultKind.REPLACE_CHILD})
 
 
 class Fault(msgspec.Struct, frozen=True, order=True):

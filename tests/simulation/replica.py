@@ -184,6 +184,10 @@ class Replica:
         yield Duty("announce", self._announce_due(), self._announce)
         yield Duty("resync", self._resync_at, self._resync, periodic=True)
 
+    def lags(self) -> bool:
+        """Whether its watches have not begun yet."""
+        return bool(self.lists_from) and self._stale_until > self.clock.monotonic()
+
     def leads(self) -> bool:
         """Whether it believes that it may act."""
         return self.leadership.epoch() is not None
@@ -204,7 +208,7 @@ class Replica:
         return Duty(f"watch {watcher.kind}", max(at, listed_at + 0.001), lambda: self._watch(watcher), periodic=True)
 
     def _watch(self, watcher: Watcher) -> None:
-        if self.lists_from and watcher.synced.is_set() and self._stale_until > self.clock.monotonic():
+        if watcher.synced.is_set() and self.lags():
             self._watch_at[watcher.kind] = self._stale_until
             return
         self._watch_at[watcher.kind] = self.clock.monotonic() + watcher.step(self._stop)

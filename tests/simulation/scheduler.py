@@ -12,10 +12,10 @@ from reconciler.shell.cluster import KubernetesObject
 from sandbox.kinds import Kind
 from tests.simulation.checkers.base import Checker, Written
 from tests.simulation.facts import Facts, InvariantError
-from tests.simulation.faults import SAME_DEEDS, Fault, FaultKind, ProcessDiedError
+from tests.simulation.faults import Fault, FaultKind, ProcessDiedError
 from tests.simulation.interference import interfere
 from tests.simulation.ports import Call
-from tests.simulation.replica import Replica
+from tests.simulation.replica import TTL_SECONDS, Duty, Replica
 from tests.simulation.universe import Universe
 
 _Answer = TypeVar("_Answer")
@@ -25,8 +25,8 @@ CALL_SECONDS = 0.001
 RESTART_SECONDS = 1.0
 #: So long without any change, and things are at rest.
 REST_SECONDS = 60.0
-#: A stage of a workload is over by then, or never will be.
-STAGE_SECONDS_MAX = 3600.0
+#: A stage of a workload is over by then: longer than any wait of the operator but the resync, which must not be needed.
+STAGE_SECONDS_MAX = 420.0
 STEPS_MAX = 50_000
 _NEVER = float("inf")
 
@@ -55,8 +55,8 @@ class Simulation:
         self.universe, self.seed = universe, seed
         self._random = Random(f"{seed}/order")
         self._faults = {fault.call: fault.kind for fault in faults}
-        #: Whether no other hand than the operator's is in the run.
-        self.same_deeds = all(kind in SAME_DEEDS for kind in self._faults.values())
+        #: What goes wrong in this run.
+        self.kinds = frozenset(self._faults.values())
         self.facts = Facts(universe)
         self._checkers = [checker(self.facts) for checker in checkers]
         self._on_sent = self._that_override("sent")
@@ -124,7 +124,12 @@ class Simulation:
         self._ask_checkers(self._on_sent, replica, call)
         old = replica.lists_from if call.verb == "cluster.list" else 0
         with self.universe.written_by(replica.name):
-            answer: _Answer = self.universe.old_list(call, old) if old else do()  # type: ignore[assignment]  # a list is
+            if old:
+                answer: _Answer = self.universe.old_list(call, old)  # type: ignore[assignment]  # a list is asked for
+            elif call.verb == "cluster.watch" and replica.lags():
+                answer = []  # type: ignore[assignment]  # events are
+            else:
+                answer = do()
         if call.verb == "log.append":
             self._take_in_news(replica.name)
         if fault is FaultKind.POST:
@@ -142,8 +147,12 @@ class Simulation:
         elif fault is FaultKind.DIE_STALE:
             self.kill(replica)
             self._stale[replica.name] = self.wished_at
-        elif fault is FaultKind.TAKEOVER:
+        elif fault in (FaultKind.TAKEOVER, FaultKind.TAKEOVER_EDIT):
+            if fault is FaultKind.TAKEOVER_EDIT:
+                interfere(FaultKind.EDIT, self.universe)
             self._let_another_act(replica)
+        elif fault is FaultKind.DEPOSE:
+            self._depose(replica)
         elif fault not in (FaultKind.POST, FaultKind.DIE_AFTER):
             interfere(fault, self.universe)
         if not replica.alive:
@@ -155,8 +164,17 @@ class Simulation:
         if len(self.replicas) < 2:
             self.start("replica-1")
         with suppress(TimeoutError):
-            self.rest(STAGE_SECONDS_MAX / 4)
+            self.rest()
         replica.stalled = False
+
+    def _depose(self, replica: Replica) -> None:
+        """The process stands still until another one has the lease."""
+        self.universe.clock.advance(TTL_SECONDS)
+        other = next((one for one in self.replicas if one is not replica), None) or self.start("replica-1")
+        with suppress(ProcessDiedError):
+            while not other.leads() and (duty := _next_of(other)) is not None:
+                self.universe.clock.advance_to(duty.due_at)
+                duty.do()
 
     # -- steps -----------------------------------------------------------------------------------------------------
 
@@ -286,3 +304,10 @@ class Simulation:
         """Ask every checker for its last word."""
         for checker in self._checkers:
             checker.ended()
+
+
+def _next_of(replica: Replica) -> Duty | None:
+    """What a replica does on its way to the lease."""
+    duties = [duty for duty in replica.duties() if duty.name == "lease" or duty.name.startswith("watch")]
+    lists = [duty for duty in duties if duty.name != "lease" and not duty.periodic]
+    return min(lists or duties, key=lambda duty: duty.due_at, default=None)

@@ -19,6 +19,8 @@ class Stage(msgspec.Struct, frozen=True):
     words: str
     do: Callable[[Universe], None]
     until: Callable[[Universe], bool]
+    #: It comes to that whatever else is changed in the spec.
+    robust: bool = True
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +77,12 @@ def is_gone(universe: Universe, name: str) -> bool:
 
 def apply(spec: Spec, name: str = "prod", until: Callable[[Universe, str], bool] = is_ready) -> Stage:
     """`kubectl apply`, and Ready."""
-    return Stage(f"apply {name}", lambda universe: universe.apply(name, spec), lambda universe: until(universe, name))
+    return Stage(
+        f"apply {name}",
+        lambda universe: universe.apply(name, spec),
+        lambda universe: until(universe, name),
+        robust=until is is_ready,
+    )
 
 
 def delete(name: str = "prod") -> Stage:
@@ -133,8 +140,8 @@ WORKLOADS: dict[str, Workload] = {
         Workload(name="upgrade", stages=(apply(prometheus()), apply(_UPGRADED)), wanted={"prod": _UPGRADED}),
         Workload(
             name="failing-upgrade",
-            stages=(apply(prometheus()), apply(_BROKEN, until=_is_rolled_back)),
-            wanted={"prod": _BROKEN},
+            stages=(apply(prometheus()), apply(_BROKEN, until=_is_rolled_back), apply(_SHORTER)),
+            wanted={"prod": _SHORTER},
         ),
         Workload(
             name="pause",

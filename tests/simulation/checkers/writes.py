@@ -5,12 +5,13 @@ from typing import Any
 import msgspec
 
 from components.manifest import Manifest
+from eventstore.events import FinalizerReleaseRequested
 from eventstore.vocabulary import FINALIZER, KIND, LABEL_PLATFORM, Phase
 from projections.state import PlatformState
 from reconciler.core.desired import desired_objects
 from sandbox.kinds import GroupKind
 from tests.simulation.checkers.base import Checker, Written, masked, owner_uid
-from tests.simulation.facts import Facts
+from tests.simulation.facts import Appended, Facts
 from tests.simulation.ports import Call
 from tests.simulation.replica import Replica
 from tests.simulation.universe import NAMESPACE
@@ -178,6 +179,15 @@ class Finalizers(Checker):
 
     name = "S13"
 
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._orphaned: dict[str, set[str]] = {}
+
+    def appended(self, news: Appended) -> None:
+        """Remember what is left behind on purpose."""
+        if isinstance(news.event, FinalizerReleaseRequested):
+            self._orphaned[news.recorded.stream_id] = {str(ref) for ref in news.event.orphaned}
+
     def wrote(self, written: Written) -> None:
         """A child has an owner with the finalizer; an owner without it has no children."""
         if not written.writer.startswith("replica"):
@@ -205,13 +215,12 @@ class Finalizers(Checker):
         if state is None or not state.finalizer_request:
             self.fail(f"the finalizer of {written.title} is taken off, and the log does not ask for it")
             return
-        known = {str(child.ref) for child in state.objects.values()}
         children = [
             f"{kind.kind}/{item['metadata']['name']}"
             for kind, item in self.facts.universe.owned_by(uid)
             if not item["metadata"].get("deletionTimestamp")
         ]
-        if left := sorted(set(children) - known):
+        if left := sorted(set(children) - self._orphaned.get(uid, set())):
             self.fail(f"the finalizer of {written.title} is taken off while there are {left}")
 
 
