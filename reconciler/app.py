@@ -292,6 +292,8 @@ class Operator:
                 self._servers.append(server)
 
     def _check_workers(self) -> str:
+        if dead := self._workers.dead():
+            return f"{dead} of {self._settings.workers} workers died"
         seconds = self._queue.longest_running_seconds()
         return f"a worker has been busy for {seconds:.0f} s: it hangs" if seconds > WORK_SECONDS_MAX else ""
 

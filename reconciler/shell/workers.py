@@ -49,6 +49,10 @@ class Workers:
             thread.join(max(0.0, deadline - self._clock.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
+    def dead(self) -> int:
+        """Threads that began to work and ended, though nobody told them to."""
+        return sum(thread.ident is not None and not thread.is_alive() for thread in self._threads)
+
     def _run(self) -> None:
         while (key := self._queue.get()) is not None:
             self._count_active(1)

@@ -74,8 +74,8 @@ def test_the_series_of_a_deleted_platform_go_with_it(observed: Stage) -> None:
 
 def test_a_healthy_replica_is_live_and_ready_and_says_which_checks_it_made(observed: Stage) -> None:
     assert fetch(observed, "/healthz")[0] == 200
-    status, body = fetch(observed, "/readyz")
-    assert status == 200
+    observed.wait("ready", lambda: fetch(observed, "/readyz")[0] == 200)
+    body = fetch(observed, "/readyz")[1]
     assert {"store", "watches", "lease"} <= set(json.loads(body)["checks"])
 
 
