@@ -120,6 +120,8 @@ class Executor:
             if manifest.create_only:
                 yield _succeeded(request, ref, before, changed=False)
                 return
+            # Over this very object: what is known of it may be old, and what has its name by now may be another's.
+            body = {**body, "metadata": {**body["metadata"], "uid": before["metadata"]["uid"]}}
             after = self._cluster.apply(resource, state.namespace, body, manager=FIELD_MANAGER)
         self._cache.remember(resource, after)
         yield _succeeded(request, ref, after, changed=_version(before) != _version(after))

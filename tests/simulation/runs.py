@@ -19,7 +19,7 @@ from tests.simulation.interference import remove_foreign
 from tests.simulation.ports import Call
 from tests.simulation.quiet import silent_logs
 from tests.simulation.replica import RESYNC_SECONDS
-from tests.simulation.scheduler import Simulation, Step
+from tests.simulation.scheduler import STAGE_SECONDS_MAX, Simulation, Step
 from tests.simulation.universe import Universe
 from tests.simulation.workloads import Stage, Workload
 
@@ -144,7 +144,8 @@ def _tell(simulation: Simulation, workload: Workload) -> None:
         # Secrets are not watched: a hand on one of them is noticed at the second resync at the latest.
         simulation.wait(2 * RESYNC_SECONDS)
     remove_foreign(universe)
-    workload.reassert(universe)
+    # What was refused because of a foreign object is tried again when somebody asks for it.
+    workload.reassert(universe, retry=FaultKind.REPLACE_CHILD in simulation.kinds)
     _rest(simulation, workload.stages[-1])
     _check_silence(simulation)
     simulation.end()
@@ -152,7 +153,9 @@ def _tell(simulation: Simulation, workload: Workload) -> None:
 
 def _rest(simulation: Simulation, stage: Stage) -> None:
     try:
-        simulation.rest(until=lambda: stage.until(simulation.universe))
+        # A hand on a Secret is noticed with the resync only.
+        patience = STAGE_SECONDS_MAX + (2 * RESYNC_SECONDS if simulation.kinds & _ON_CHILDREN else 0.0)
+        simulation.rest(patience, until=lambda: stage.until(simulation.universe))
     except TimeoutError:
         # Another hand may have changed what this stage was to come to; the end is what counts then.
         excused = simulation.kinds & OPEN_END or (not stage.robust and simulation.kinds - SAME_DEEDS)

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from eventstore.vocabulary import RETRY_AT_ANNOTATION
 from tests.simulation.universe import Universe
 
 Spec = dict[str, Any]
@@ -31,13 +32,14 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     #: Platform -> spec that counts in the end; None: it is to be gone.
     wanted: dict[str, Spec | None]
 
-    def reassert(self, universe: Universe) -> None:
+    def reassert(self, universe: Universe, *, retry: bool = False) -> None:
         """Ask once more for what is wanted in the end: somebody else may have had other wishes in between."""
+        annotations = {RETRY_AT_ANNOTATION: universe.clock.now().isoformat()} if retry else None
         for name, spec in self.wanted.items():
             if spec is None:
                 universe.delete_platform(name)
             else:
-                universe.apply(name, spec)
+                universe.apply(name, spec, annotations=annotations)
 
 
 def prometheus(version: str = "3.13.1", **fields: Any) -> Spec:

@@ -93,7 +93,8 @@ class Decided(Checker):
 
 def _sent(body: dict[str, Any]) -> dict[str, Any]:
     """A body without what the executor fills in."""
-    metadata = {key: value for key, value in body["metadata"].items() if key not in {"namespace", "ownerReferences"}}
+    added = {"namespace", "ownerReferences", "uid"}
+    metadata = {key: value for key, value in body["metadata"].items() if key not in added}
     return {
         **{key: value for key, value in body.items() if key != "data" or body["kind"] != "Secret"},
         "metadata": metadata,

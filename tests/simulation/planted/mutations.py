@@ -13,9 +13,10 @@ from unittest.mock import patch
 import msgspec
 from msgspec.structs import replace
 
+from api.redaction import redact
 from eventstore import memory
 from eventstore.appending import judge
-from eventstore.events import FinalizerReleaseRequested
+from eventstore.events import ActionSucceeded, FinalizerReleaseRequested, LastKnownGoodRecorded
 from eventstore.vocabulary import Phase, Trigger
 from reconciler.core import conclude, decide, observe, plan, progress, recovery, retry, transitions
 from reconciler.shell import executor, loop, sight
@@ -23,6 +24,7 @@ from reconciler.shell.announcer import Announcer
 from reconciler.shell.cache import ObjectCache
 from reconciler.shell.executor import Executor
 from reconciler.shell.loop import Reconciler, Result
+from reconciler.shell.resources import SECRET, resource_for
 from reconciler.shell.sight import Sight
 from reconciler.shell.states import Known, States
 from reconciler.shell.watches import Watcher
@@ -105,7 +107,6 @@ def failed_append_taken_for_done() -> Iterator[None]:
 @planted("S15", "create")
 def secret_in_the_ledger() -> Iterator[None]:
     """The spec is recorded as it is, passwords and all."""
-    redact = sight.redact
 
     def plain(spec: Any, *, secret_name: str) -> Any:
         return replace(redact(spec, secret_name=secret_name), spec=spec)
@@ -169,10 +170,9 @@ def retries_do_not_wait() -> Iterator[None]:
 @planted("S20", "create")
 def known_good_before_it_is_proved() -> Iterator[None]:
     """Last-known-good names another manifest than the one that was applied."""
-    record = progress.LastKnownGoodRecorded
 
     def another(**fields: Any) -> Any:
-        return record(**{**fields, "manifests": dict.fromkeys(fields["manifests"], "sha256:another")})
+        return LastKnownGoodRecorded(**{**fields, "manifests": dict.fromkeys(fields["manifests"], "sha256:another")})
 
     with patch.object(progress, "LastKnownGoodRecorded", another):
         yield
@@ -313,11 +313,11 @@ def delete_by_name() -> Iterator[None]:
     """Whatever has the name is deleted, whoever made it."""
 
     def by_name(self: Executor, state: Any, request: Any, ref: Any) -> Any:
-        resource = executor.resource_for(ref.api_version, ref.kind)
+        resource = resource_for(ref.api_version, ref.kind)
         found = self._cluster.get(resource, state.namespace, ref.name)
         if found is not None:
             self._cluster.delete(resource, state.namespace, ref.name, uid=found["metadata"]["uid"])
-        return executor.ActionSucceeded(request=request.version, ref=ref, uid=request.uid)
+        return ActionSucceeded(request=request.version, ref=ref, uid=request.uid)
 
     with patch.object(Executor, "_delete", by_name):
         yield
@@ -365,7 +365,7 @@ def empty_name() -> Iterator[None]:
     """A look at a Secret forgets which."""
 
     def nameless(self: Sight, namespace: str, child: Any) -> None:
-        self._cluster.get(sight.SECRET, namespace, "")
+        self._cluster.get(SECRET, namespace, "")
 
     with patch.object(Sight, "_check_secret", nameless):
         yield
