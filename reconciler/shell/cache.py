@@ -1,7 +1,8 @@
 """The newest known state of every watched object, indexed by platform. Safe for many threads.
 
 Newest is decided by resourceVersion, never by order of arrival: an apply's response may be newer than the watch event
-that comes after it.
+that comes after it. A list is believed about all the time before its own version: the objects of a cluster that was
+restored from a backup may be older than what was seen of them, though the cluster's version is not.
 """
 
 import threading
@@ -39,7 +40,9 @@ class ObjectCache:
     """
 
     def __init__(self, kinds: Iterable[str] = WATCHED_KINDS) -> None:
-        """`kinds` are those that watches keep up to date; others (Secrets) are never kept: they would grow old."""
+        """`kinds` are kept. Of those that are not watched (Secrets), what was remembered last counts as the newest:
+        whoever asks for them to be kept reads and writes each from one thread at a time.
+        """
         self._kinds = frozenset(kinds)
         self._lock = threading.Lock()
         self._entries: dict[Key, _Entry] = {}
@@ -87,6 +90,9 @@ class ObjectCache:
             return False
         slimmed = slim(obj)
         with self._lock:
+            if resource.kind not in WATCHED_KINDS:
+                self._store(key_of(slimmed), slimmed, version_of(slimmed))
+                return True
             return self._put(slimmed) is not None
 
     def forget(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
@@ -131,7 +137,7 @@ class ObjectCache:
         with self._lock:
             if rewound:
                 return self._rewind(kind, namespace, listed, version)
-            changed = {platform for obj in listed if (platform := self._put(obj)) is not None}
+            changed = {platform for obj in listed if (platform := self._put_listed(obj, version)) is not None}
             changed |= self._drop_absent(kind, namespace, {key_of(obj) for obj in listed}, version)
             self._tombstones = {
                 key: buried
@@ -147,10 +153,6 @@ class ObjectCache:
         for key in self._keys(kind, namespace):
             entry = self._entries[key]
             entry.version = min(entry.version, version)
-        for unlisted in self._kinds - WATCHED_KINDS:
-            # Only read one by one: whatever is read next is the newest.
-            for key in self._keys(unlisted, namespace):
-                self._entries[key].version = -1
         changed = set()
         for obj in listed:
             key = key_of(obj)
@@ -169,6 +171,14 @@ class ObjectCache:
         if 0 <= version <= self._tombstones.get(key, -1):
             return None
         return self._store(key, obj, version)
+
+    def _put_listed(self, obj: KubernetesObject, list_version: int) -> PlatformKey | None:
+        key, version = key_of(obj), version_of(obj)
+        entry = self._entries.get(key)
+        seen = max(entry.version if entry else -1, self._tombstones.get(key, -1))
+        if version < seen <= list_version:
+            return self._store(key, obj, version)
+        return self._put(obj)
 
     def _store(self, key: Key, obj: KubernetesObject, version: int) -> PlatformKey:
         entry = self._entries.get(key)
