@@ -111,6 +111,9 @@ class Executor:
         child = state.objects[ref.key]
         body = _complete(manifest, state, platform)
         before = self._cache.get(resource, state.namespace, ref.name)
+        if before is not None and not _is_ours(before, state):
+            # It may be gone by now: nobody is to be refused on old knowledge.
+            before = None
         after: KubernetesObject | None = None
         if before is None:
             after = self._cluster.apply_new(resource, state.namespace, body, manager=FIELD_MANAGER)
@@ -188,10 +191,13 @@ def _version(found: KubernetesObject | None) -> str:
     return str(found["metadata"].get("resourceVersion", "")) if found else ""
 
 
+def _is_ours(found: KubernetesObject, state: PlatformState) -> bool:
+    return any(owner.get("uid") == state.stream_id for owner in found["metadata"].get("ownerReferences") or ())
+
+
 def _refuse_foreign(found: KubernetesObject, ref: ObjectRef, state: PlatformState, platform: KubernetesObject) -> None:
     """Never take over silently what somebody else made; `spec.adopt: true` permits it."""
-    owners = [owner.get("uid") for owner in found["metadata"].get("ownerReferences", [])]
-    if state.stream_id in owners or (platform.get("spec") or {}).get("adopt") is True:
+    if _is_ours(found, state) or (platform.get("spec") or {}).get("adopt") is True:
         return
     message = (
         f"{ref.kind} {state.namespace}/{ref.name} exists and was not made for this platform; "

@@ -61,6 +61,11 @@ def planted(caught_by: str, workload: str, *kinds: FaultKind) -> Callable[[_Plan
     return register
 
 
+def planted_by_name(name: str) -> AbstractContextManager[None]:
+    """The mutation of this name."""
+    return next(one for one in PLANTED if one.name == name).plant()
+
+
 # -- the ledger ----------------------------------------------------------------------------------------------------
 
 

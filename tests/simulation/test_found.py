@@ -1,0 +1,22 @@
+"""Faults that once broke something, kept for ever: each was found by going through all of them."""
+
+import pytest
+
+from tests.simulation.exhaustive import try_faults
+from tests.simulation.faults import parse_faults
+from tests.simulation.many import report
+from tests.simulation.workloads import WORKLOADS
+
+FOUND = [
+    # Somebody replaced a child just before it was written to: it was taken over on the word of an old cache.
+    ("edit", 0, "61:replace-child"),
+    # What stood in the way was gone, and was still taken for there on the word of an old cache: Failed for good.
+    ("upgrade", 1, "84:replace-child"),
+    ("create", 0, "31:replace-child"),
+]
+
+
+@pytest.mark.parametrize(("workload", "seed", "faults"), FOUND, ids=[f"{one[0]}-{one[2]}" for one in FOUND])
+def test_what_broke_once_holds(workload: str, seed: int, faults: str) -> None:
+    found = try_faults(WORKLOADS[workload], *parse_faults(faults), seed=seed)
+    assert found.violation is None, report(found)
