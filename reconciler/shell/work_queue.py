@@ -19,8 +19,6 @@ Key = TypeVar("Key", bound=Hashable)
 #: So long after a crash a key is not worked on again, however often it is added: what made it crash (a server that
 #: refuses writes) is likely to be there still, and changes may come by the dozen.
 REST_SECONDS = 1.0
-
-
 #: So often a key that can wait is handed out although others cannot: work that never ends must not keep it out.
 PATIENT_EVERY = 32
 
@@ -108,13 +106,17 @@ class WorkQueue(Generic[Key]):
         with self._changed:
             self._add_at(key, self._monotonic() + delay_seconds)
 
-    def retry(self, key: Key) -> float:
-        """The work on the key crashed: come back after an exponential delay, which is returned (seconds)."""
+    def retry(self, key: Key, at_least_seconds: float = 0.0) -> float:
+        """The work on the key crashed: come back after an exponential delay, which is returned (seconds).
+
+        `at_least_seconds`: a server asked to be left alone for so long; nothing that is added shortens that.
+        """
         with self._changed:
             failures = self._failures.get(key, 0)
             self._failures[key] = failures + 1
             delay = min(self._retry_max_seconds, self._retry_initial_seconds * 2.0 ** min(failures, 32))
-            self._resting[key] = self._monotonic() + min(delay, REST_SECONDS)
+            self._resting[key] = self._monotonic() + max(min(delay, REST_SECONDS), at_least_seconds)
+        delay = max(delay, at_least_seconds)
         self._observer.queue_retried()
         self.add_after(key, delay)
         return delay

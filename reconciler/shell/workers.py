@@ -30,7 +30,7 @@ class Workers:
             clock,
             count,
         )
-        self._active = 0
+        self._active, self._stopping = 0, False
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._run, name=f"worker-{n}", daemon=True) for n in range(count)]
 
@@ -42,6 +42,7 @@ class Workers:
 
     def stop(self, timeout_seconds: float) -> bool:
         """Let the work in progress end; False if some of it did not in time."""
+        self._stopping = True
         self._queue.shut_down()
         deadline = self._clock.monotonic() + timeout_seconds
         # Told to end before it began to work, there is nobody to wait for.
@@ -51,6 +52,8 @@ class Workers:
 
     def dead(self) -> int:
         """Threads that began to work and ended, though nobody told them to."""
+        if self._stopping:
+            return 0
         return sum(thread.ident is not None and not thread.is_alive() for thread in self._threads)
 
     def _run(self) -> None:
@@ -67,7 +70,8 @@ class Workers:
         try:
             result = self._reconciler.reconcile(key)
         except (ClusterError, StoreError) as error:
-            self._failed(key, began, describe_error(error))
+            at_least = error.retry_after_seconds if isinstance(error, ClusterError) else None
+            self._failed(key, began, describe_error(error), at_least or 0.0)
         except Exception as error:  # a bug in one platform's pass must not end the thread that serves the others
             _log.exception("reconcile_crashed", platform="/".join(key))
             self._failed(key, began, describe_error(error))
@@ -80,8 +84,8 @@ class Workers:
                 self._metrics.reconciled(seconds, "requeue_after" if result.again_after_seconds else "requeue")
                 self._queue.add_after(key, result.again_after_seconds)
 
-    def _failed(self, key: PlatformKey, began: float, why: str) -> None:
-        delay = self._queue.retry(key)
+    def _failed(self, key: PlatformKey, began: float, why: str, at_least_seconds: float = 0.0) -> None:
+        delay = self._queue.retry(key, at_least_seconds)
         self._metrics.reconciled(self._clock.monotonic() - began, "error")
         _log.warning("reconcile_failed", platform="/".join(key), why=why, again_after_seconds=delay)
 

@@ -141,6 +141,22 @@ def test_a_key_that_crashed_rests_for_a_second_however_often_it_is_added() -> No
     assert queue.get(0) == "a", "nor does it rest after a success"
 
 
+def test_a_key_rests_for_as_long_as_the_server_asked_for_however_often_it_is_added() -> None:
+    clock = Clock()
+    queue = WorkQueue[str](clock, retry_initial_seconds=1)
+    assert queue.retry("a", 20) == 20
+    for _ in range(19):
+        queue.add("a")
+        clock.now += 1
+        assert queue.get(0) is None
+    clock.now += 1
+    assert queue.get(0) == "a"
+    queue.done("a")
+    for _ in range(5):
+        queue.retry("b")
+    assert queue.retry("b", 20) == 32, "what it asks for is the least"
+
+
 def test_times_and_counts_are_reported() -> None:
     clock, seen = Clock(), Counting()
     queue = WorkQueue[str](clock, seen)
