@@ -274,8 +274,8 @@ def _as_sent(manifest: Manifest) -> dict[str, Any]:
 
 
 def _is_calm(state: PlatformState) -> bool:
-    healthy = all(component.unready_since is None for component in state.components.values())
-    return healthy and state.phase is Phase.READY and state.failure is None
+    troubled = any(one.unready_since is not None or one.problems for one in state.components.values())
+    return not troubled and state.failure is None and state.phase in {Phase.INSTALLING, Phase.READY, Phase.UPGRADING}
 
 
 def spec_digest(spec: dict[str, Any], inline_secrets: dict[str, str]) -> str:

@@ -13,14 +13,10 @@ from reconciler.shell.cluster import Cluster, ClusterError, KubernetesObject
 from reconciler.shell.resources import PLATFORM
 from reconciler.shell.states import Known
 
-#: How long after the last write it is told which components are ready, while all goes well. An install that is over
-#: sooner is told of at its beginning and at its end.
-PROGRESS_SECONDS = 5.0
-#: The same for replicas and messages. Longer than a component takes that starts quickly and is then looked at for
-#: `stability_seconds`: what becomes of it goes out in one write with its new phase.
-DETAIL_SECONDS = 10.0
-#: What of a component is detail.
-_DETAILS = frozenset({"runningVersion", "readyReplicas", "desiredReplicas", "message"})
+#: While all goes well, progress (which components are ready, replicas, messages) is told so long after the last write.
+#: An install that is over sooner is told of at its beginning and at its end. Longer than a component takes that starts
+#: quickly and is then looked at for `stability_seconds`.
+PROGRESS_SECONDS = 10.0
 
 
 class Monotonic(Protocol):
@@ -51,9 +47,10 @@ class StatusWriter:
         wanted, shown = status(known.state, known.head_hash.hex()), platform.get("status") or {}
         if not wanted or _visible(wanted) == _visible(shown):
             return None
-        seconds = self._seconds_left(known.state, _patience_seconds(wanted, shown))
-        if seconds > 0:
-            return seconds
+        if _is_smooth(known.state) and _headlines(wanted) == _headlines(shown):
+            seconds = self._seconds_left(known.state.stream_id)
+            if seconds > 0:
+                return seconds
         self.apply(platform, wanted)
         return None
 
@@ -83,23 +80,14 @@ class StatusWriter:
         """The platform is gone."""
         self._written_at.pop(stream_id, None)
 
-    def _seconds_left(self, state: PlatformState, patience_seconds: float) -> float:
-        written_at = self._written_at.get(state.stream_id)
-        if written_at is None or not _is_smooth(state):
-            return 0.0
-        return written_at + patience_seconds - self._clock.monotonic()
+    def _seconds_left(self, stream_id: str) -> float:
+        written_at = self._written_at.get(stream_id)
+        return 0.0 if written_at is None else written_at + PROGRESS_SECONDS - self._clock.monotonic()
 
 
 def _is_smooth(state: PlatformState) -> bool:
     """Nothing is in the way: then messages only count what is ready."""
     return state.failure is None and not state.missing and state.deletion_requested_at is None
-
-
-def _patience_seconds(wanted: dict[str, Any], shown: dict[str, Any]) -> float:
-    """How long what differs may wait."""
-    if _headlines(wanted) != _headlines(shown):
-        return 0.0
-    return PROGRESS_SECONDS if _progress(wanted) != _progress(shown) else DETAIL_SECONDS
 
 
 def _visible(document: dict[str, Any]) -> dict[str, Any]:
@@ -114,9 +102,5 @@ def _headlines(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _progress(document: dict[str, Any]) -> list[dict[str, Any]]:
-    return [_without(one, _DETAILS) for one in document.get("components") or ()]
-
-
-def _without(document: dict[str, Any], keys: frozenset[str] | set[str]) -> dict[str, Any]:
+def _without(document: dict[str, Any], keys: set[str]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key not in keys}

@@ -11,7 +11,7 @@ from projections.state import Failure, PlatformState
 from reconciler.shell.cluster import ClusterError, KubernetesObject
 from reconciler.shell.resources import PLATFORM
 from reconciler.shell.states import Known
-from reconciler.shell.status_writer import DETAIL_SECONDS, PROGRESS_SECONDS, StatusWriter
+from reconciler.shell.status_writer import PROGRESS_SECONDS, StatusWriter
 from tests.reconciler.shell.test_loop import KEY, SPEC, Bench
 
 
@@ -53,23 +53,16 @@ def scene() -> Scene:
     return Scene()
 
 
-def test_replicas_of_a_component_on_its_way_are_written_a_little_later(scene: Scene) -> None:
-    state = scene.with_component(ready_replicas=1, running_version="9.9.9")
+@pytest.mark.parametrize("phase", [ComponentPhase.INSTALLING, ComponentPhase.READY])
+def test_how_far_a_component_has_come_is_written_a_little_later(scene: Scene, phase: ComponentPhase) -> None:
+    state = scene.with_component(ready_replicas=1, running_version="9.9.9", phase=phase)
     scene.now += 3.0
-    assert scene.write(state) == pytest.approx(DETAIL_SECONDS - 3.0)
+    assert scene.write(state) == pytest.approx(PROGRESS_SECONDS - 3.0)
     assert scene.shown()["readyReplicas"] == 0
-    scene.now += DETAIL_SECONDS - 3.0
+    scene.now += PROGRESS_SECONDS - 3.0
     assert scene.write(state) is None
     assert scene.shown()["readyReplicas"] == 1
     assert scene.write(state) is None, "there is nothing left to say"
-
-
-def test_the_phase_of_a_component_is_written_before_its_details_are_due_but_not_at_once(scene: Scene) -> None:
-    state = scene.with_component(phase=ComponentPhase.READY)
-    assert scene.write(state) == pytest.approx(PROGRESS_SECONDS)
-    scene.now += PROGRESS_SECONDS
-    assert scene.write(state) is None
-    assert scene.shown()["phase"] == "Ready"
 
 
 @pytest.mark.parametrize("what", ["platform phase", "failure", "generation"])
@@ -104,7 +97,7 @@ def test_a_pass_comes_back_for_the_details_it_left_out(scene: Scene) -> None:
     bench.watch()
     again = bench.reconciler.reconcile(KEY).again_after_seconds
     assert again is not None
-    assert 0 < again <= DETAIL_SECONDS
+    assert 0 < again <= PROGRESS_SECONDS
 
 
 @pytest.mark.parametrize(("status", "reason", "raised"), [(404, "NotFound", False), (404, "ApiMissing", True)])
