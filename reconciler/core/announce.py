@@ -1,7 +1,7 @@
 """Which recorded events a person watching `kubectl describe` should see, and in which words. Pure.
 
-One Kubernetes Event per recorded event, never more: its name is made of the stream and the version, so that announcing
-it twice is refused by the API server.
+At most one Kubernetes Event per recorded event: its name is made of the stream and the version, so that announcing it
+twice is refused by the API server.
 """
 
 from collections.abc import Callable
