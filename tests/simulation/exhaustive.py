@@ -10,6 +10,8 @@ from tests.simulation.workloads import WORKLOADS, Workload
 
 #: To a call that changes nothing, an error before and an error after are the same, and so is a death.
 _ONLY_WRITES = frozenset({FaultKind.POST, FaultKind.DIE_BEFORE, FaultKind.DIE_AFTER, FaultKind.DIE_STALE})
+#: Only a watch can have these.
+_ONLY_WATCHES = frozenset({FaultKind.GONE, FaultKind.SILENT, FaultKind.COALESCE, FaultKind.REPEAT})
 #: Between two writes nobody can tell when another hand came: once is enough.
 _OTHER_HANDS = frozenset(
     {
@@ -22,6 +24,10 @@ _OTHER_HANDS = frozenset(
         FaultKind.TAKEOVER,
         FaultKind.TAKEOVER_EDIT,
         FaultKind.DEPOSE,
+        FaultKind.STORE_DOWN,
+        FaultKind.API_DOWN,
+        FaultKind.CLOCK_BACK,
+        FaultKind.CLOCK_FORWARD,
     }
 )
 
@@ -45,6 +51,8 @@ def single_faults(reference: Run, kind: FaultKind) -> Iterator[Fault]:
 def _means_something(call: Call, kind: FaultKind) -> bool:
     if kind in _ONLY_WRITES:
         return call.writes
+    if kind in _ONLY_WATCHES:
+        return call.verb == "cluster.watch"
     if kind in _OTHER_HANDS:
         # What a watch will tell is the same whether it happened just before it or somewhat earlier.
         return call.writes or call.verb == "cluster.get"

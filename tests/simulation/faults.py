@@ -23,6 +23,17 @@ class FaultKind(StrEnum):
     #: The same, after somebody changed the spec; and: another one has taken the lease and done nothing yet.
     TAKEOVER_EDIT = "takeover-edit"
     DEPOSE = "depose"
+    #: A watch gets 410; hears nothing for 90 seconds; only what came last of each object; everything twice.
+    GONE = "gone"
+    SILENT = "silent"
+    COALESCE = "coalesce"
+    REPEAT = "repeat"
+    #: From here on the database, or the API server, is away for five minutes.
+    STORE_DOWN = "store-down"
+    API_DOWN = "api-down"
+    #: From here on the wall clock of this machine is half a minute behind, or ahead.
+    CLOCK_BACK = "clock-back"
+    CLOCK_FORWARD = "clock-forward"
     #: Before the call somebody changes the spec, deletes the resource, deletes, edits or replaces a child,
     #: or spoils the status.
     EDIT = "edit"
@@ -42,6 +53,10 @@ SAME_DEEDS = frozenset(
         FaultKind.DIE_AFTER,
         FaultKind.TAKEOVER,
         FaultKind.DEPOSE,
+        FaultKind.GONE,
+        FaultKind.SILENT,
+        FaultKind.COALESCE,
+        FaultKind.REPEAT,
         FaultKind.SPOIL_STATUS,
     }
 )

@@ -153,6 +153,7 @@ class Replica:
         self.announcer = Announcer(
             outbox, cluster, lambda stream_id: self.states.load(stream_id).state, self.clock, name
         )
+        self._held: dict[str, float] = {}
         self._lease_at = self._announce_at = 0.0
         self._stale_until = monotonic() + STALE_SECONDS
         self._tick_at, self._resync_at = 0.0, monotonic() + RESYNC_SECONDS
@@ -188,6 +189,10 @@ class Replica:
         """Whether its watches have not begun yet."""
         return bool(self.lists_from) and self._stale_until > self.clock.monotonic()
 
+    def hold_watch(self, kind: str, seconds: float) -> None:
+        """The watch of a kind hears nothing for so long."""
+        self._held[kind] = self.clock.monotonic() + seconds
+
     def leads(self) -> bool:
         """Whether it believes that it may act."""
         return self.leadership.epoch() is not None
@@ -211,7 +216,8 @@ class Replica:
         if watcher.synced.is_set() and self.lags():
             self._watch_at[watcher.kind] = self._stale_until
             return
-        self._watch_at[watcher.kind] = self.clock.monotonic() + watcher.step(self._stop)
+        pause = watcher.step(self._stop)
+        self._watch_at[watcher.kind] = max(self.clock.monotonic() + pause, self._held.pop(watcher.kind, 0.0))
 
     def _work_due(self) -> float:
         if len(self.queue):

@@ -16,6 +16,7 @@ from tests.simulation.deeds import Deeds, End, end_of
 from tests.simulation.facts import Facts, InvariantError
 from tests.simulation.faults import OPEN_END, SAME_DEEDS, Fault, FaultKind, format_faults
 from tests.simulation.interference import remove_foreign
+from tests.simulation.mischief import OUTAGE_SECONDS
 from tests.simulation.ports import Call
 from tests.simulation.quiet import silent_logs
 from tests.simulation.replica import RESYNC_SECONDS
@@ -25,6 +26,7 @@ from tests.simulation.workloads import Stage, Workload
 
 #: After the last fault and the last wish: so long nothing may be written any more.
 SILENCE_SECONDS = 600.0
+_OUTAGES = frozenset({FaultKind.STORE_DOWN, FaultKind.API_DOWN})
 _ON_CHILDREN = frozenset({FaultKind.EDIT_CHILD, FaultKind.LOSE_CHILD, FaultKind.REPLACE_CHILD})
 
 
@@ -140,12 +142,12 @@ def _tell(simulation: Simulation, workload: Workload) -> None:
         stage.do(universe)
         _rest(simulation, stage)
     simulation.disarm()
-    if simulation.kinds & _ON_CHILDREN:
+    if simulation.mischief.kinds & _ON_CHILDREN:
         # Secrets are not watched: a hand on one of them is noticed at the second resync at the latest.
         simulation.wait(2 * RESYNC_SECONDS)
     remove_foreign(universe)
     # What was refused because of a foreign object is tried again when somebody asks for it.
-    workload.reassert(universe, retry=FaultKind.REPLACE_CHILD in simulation.kinds)
+    workload.reassert(universe, retry=FaultKind.REPLACE_CHILD in simulation.mischief.kinds)
     _rest(simulation, workload.stages[-1])
     _check_silence(simulation)
     simulation.end()
@@ -154,11 +156,13 @@ def _tell(simulation: Simulation, workload: Workload) -> None:
 def _rest(simulation: Simulation, stage: Stage) -> None:
     try:
         # A hand on a Secret is noticed with the resync only.
-        patience = STAGE_SECONDS_MAX + (2 * RESYNC_SECONDS if simulation.kinds & _ON_CHILDREN else 0.0)
+        patience = STAGE_SECONDS_MAX + (2 * RESYNC_SECONDS if simulation.mischief.kinds & _ON_CHILDREN else 0.0)
+        # After an outage the longest waits of all begin anew.
+        patience += 2 * OUTAGE_SECONDS if simulation.mischief.kinds & _OUTAGES else 0.0
         simulation.rest(patience, until=lambda: stage.until(simulation.universe))
     except TimeoutError:
         # Another hand may have changed what this stage was to come to; the end is what counts then.
-        excused = simulation.kinds & OPEN_END or (not stage.robust and simulation.kinds - SAME_DEEDS)
+        excused = simulation.mischief.kinds & OPEN_END or (not stage.robust and simulation.mischief.kinds - SAME_DEEDS)
         if simulation.armed and excused:
             return
         raise InvariantError("E1", f"{stage.words}: not come to that: {simulation.describe()}") from None

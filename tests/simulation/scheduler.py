@@ -12,10 +12,10 @@ from reconciler.shell.cluster import KubernetesObject
 from sandbox.kinds import Kind
 from tests.simulation.checkers.base import Checker, Written
 from tests.simulation.facts import Facts, InvariantError
-from tests.simulation.faults import Fault, FaultKind, ProcessDiedError
-from tests.simulation.interference import interfere
+from tests.simulation.faults import Fault, ProcessDiedError
+from tests.simulation.mischief import Mischief
 from tests.simulation.ports import Call
-from tests.simulation.replica import TTL_SECONDS, Duty, Replica
+from tests.simulation.replica import Replica
 from tests.simulation.universe import Universe
 
 _Answer = TypeVar("_Answer")
@@ -54,9 +54,7 @@ class Simulation:
         """Seed 0 is the unhurried order in which everybody does at once what is due; others are at random."""
         self.universe, self.seed = universe, seed
         self._random = Random(f"{seed}/order")
-        self._faults = {fault.call: fault.kind for fault in faults}
-        #: What goes wrong in this run.
-        self.kinds = frozenset(self._faults.values())
+        self.mischief = Mischief(self, faults)
         self.facts = Facts(universe)
         self._checkers = [checker(self.facts) for checker in checkers]
         self._on_sent = self._that_override("sent")
@@ -68,8 +66,6 @@ class Simulation:
         self._incarnations = 0
         #: (when, name) of processes that come back.
         self._restarts: list[tuple[float, str]] = []
-        #: Name of a process -> revision of the cluster that it will see first.
-        self._stale: dict[str, int] = {}
         #: Revision of the cluster before the user last did something.
         self.wished_at = 0
         self.calls: list[Call] = []
@@ -118,63 +114,14 @@ class Simulation:
         self.calls.append(call)
         call.index = len(self.calls)
         self.universe.clock.advance(CALL_SECONDS)
-        fault = self._faults.get(call.index) if self.armed else None
-        if fault is not None:
-            self._before(fault, replica, call, lost)
-        self._ask_checkers(self._on_sent, replica, call)
-        old = replica.lists_from if call.verb == "cluster.list" else 0
-        with self.universe.written_by(replica.name):
-            if old:
-                answer: _Answer = self.universe.old_list(call, old)  # type: ignore[assignment]  # a list is asked for
-            elif call.verb == "cluster.watch" and replica.lags():
-                answer = []  # type: ignore[assignment]  # events are
-            else:
-                answer = do()
-        if call.verb == "log.append":
-            self._take_in_news(replica.name)
-        if fault is FaultKind.POST:
-            raise lost(call)
-        if fault is FaultKind.DIE_AFTER:
-            self.kill(replica)
-            raise ProcessDiedError
+        answer = self.mischief.perform(replica, call, do, lost, lambda *what: self._ask_checkers(self._on_sent, *what))
+        self.took_effect(replica, call)
         return answer
 
-    def _before(self, fault: FaultKind, replica: Replica, call: Call, lost: Callable[[Call], Exception]) -> None:
-        if fault is FaultKind.PRE:
-            raise lost(call)
-        if fault is FaultKind.DIE_BEFORE:
-            self.kill(replica)
-        elif fault is FaultKind.DIE_STALE:
-            self.kill(replica)
-            self._stale[replica.name] = self.wished_at
-        elif fault in (FaultKind.TAKEOVER, FaultKind.TAKEOVER_EDIT):
-            if fault is FaultKind.TAKEOVER_EDIT:
-                interfere(FaultKind.EDIT, self.universe)
-            self._let_another_act(replica)
-        elif fault is FaultKind.DEPOSE:
-            self._depose(replica)
-        elif fault not in (FaultKind.POST, FaultKind.DIE_AFTER):
-            interfere(fault, self.universe)
-        if not replica.alive:
-            raise ProcessDiedError
-
-    def _let_another_act(self, replica: Replica) -> None:
-        """The process stands still until its lease is over and another one has done all there is to do."""
-        replica.stalled = True
-        if len(self.replicas) < 2:
-            self.start("replica-1")
-        with suppress(TimeoutError):
-            self.rest()
-        replica.stalled = False
-
-    def _depose(self, replica: Replica) -> None:
-        """The process stands still until another one has the lease."""
-        self.universe.clock.advance(TTL_SECONDS)
-        other = next((one for one in self.replicas if one is not replica), None) or self.start("replica-1")
-        with suppress(ProcessDiedError):
-            while not other.leads() and (duty := _next_of(other)) is not None:
-                self.universe.clock.advance_to(duty.due_at)
-                duty.do()
+    def took_effect(self, replica: Replica, call: Call) -> None:
+        """A call was carried out, whatever its caller hears of it."""
+        if call.verb == "log.append":
+            self._take_in_news(replica.name)
 
     # -- steps -----------------------------------------------------------------------------------------------------
 
@@ -195,7 +142,7 @@ class Simulation:
     def _restart(self, at: float, name: str) -> None:
         self._restarts.remove((at, name))
         replica = self.start(name)
-        replica.lists_from = self._stale.pop(name, 0)
+        replica.lists_from = self.mischief.stale.pop(name, 0)
 
     def _step(self) -> bool:
         """Do one thing that is due; False if nothing is."""
@@ -304,10 +251,3 @@ class Simulation:
         """Ask every checker for its last word."""
         for checker in self._checkers:
             checker.ended()
-
-
-def _next_of(replica: Replica) -> Duty | None:
-    """What a replica does on its way to the lease."""
-    duties = [duty for duty in replica.duties() if duty.name == "lease" or duty.name.startswith("watch")]
-    lists = [duty for duty in duties if duty.name != "lease" and not duty.periodic]
-    return min(lists or duties, key=lambda duty: duty.due_at, default=None)

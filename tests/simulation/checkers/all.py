@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from tests.simulation.checkers import endings, ledger, rules, writes
+from tests.simulation.checkers import adoption, endings, ledger, rules, writes
 from tests.simulation.checkers.base import Checker
 from tests.simulation.facts import Facts
 
@@ -20,8 +20,8 @@ CHECKERS: tuple[type[Checker], ...] = (
     writes.Paused,
     writes.Deletions,
     writes.Finalizers,
-    writes.Adoption,
-    writes.Passwords,
+    adoption.Adoption,
+    adoption.Passwords,
     writes.Bounds,
     writes.Names,
     writes.Resting,
