@@ -164,15 +164,17 @@ def policy(stage: ClusterStage, expression: str, message: str) -> Iterator[None]
         },
     }
     text = json.dumps(probe)
-    stage.wait(
-        "the policy in force",
-        lambda: stage.kubectl.run("create", "--dry-run=server", "-f", "-", stdin=text).returncode != 0,
-    )
+
+    def is_refused() -> bool:
+        return stage.kubectl.run("create", "--dry-run=server", "-f", "-", stdin=text).returncode != 0
+
+    stage.wait("the policy in force", is_refused)
     try:
         yield
     finally:
         kinds = "validatingadmissionpolicybinding,validatingadmissionpolicy"
         stage.kubectl.run("delete", kinds, name, "--ignore-not-found")
+    stage.wait("the policy out of force", lambda: not is_refused())
 
 
 def test_an_admission_policy_that_refuses_an_object_is_named_and_nothing_is_tried_without_end(
