@@ -75,6 +75,8 @@ class Cluster(Protocol):
     ) -> Iterator[WatchEvent]:
         """Changes since the resourceVersion; ends when the server closes the stream, which is asked to by `seconds`.
 
+        A bookmark of that very version says that the watch is open, and no more.
+
         Raises:
             ResourceExpiredError: list again.
         """

@@ -112,6 +112,8 @@ class KubernetesCluster(Cluster):
     ) -> Iterator[WatchEvent]:
         """Changes since the resourceVersion; ends when the server closes the stream, which is asked to by `seconds`.
 
+        The first is a bookmark of that version: the watch is open.
+
         Raises:
             ResourceExpiredError: list again.
             ClusterError: reason `WatchStalled` after a silence, `BadResponse` for a line that is no watch event: what
@@ -134,7 +136,7 @@ class KubernetesCluster(Cluster):
         limits = Limits(read_seconds=self._stall_seconds, bytes_max=WATCH_LINE_BYTES_MAX)
         stream = self._transport.stream_lines(question, limits)
         try:
-            yield from _watch_events(stream, resource, call)
+            yield from _watch_events(stream, resource, call, resource_version)
         finally:
             stream.close()
 
@@ -329,8 +331,10 @@ def _call(verb: str, resource: Resource, namespace: str, name: str, subresource:
     )
 
 
-def _watch_events(stream: LineStream, resource: Resource, call: Call) -> Iterator[WatchEvent]:
+def _watch_events(stream: LineStream, resource: Resource, call: Call, begins_at: str) -> Iterator[WatchEvent]:
     if stream.status != 200:
         raise classify(stream.status, stream.read_body(), stream.headers, call)
+    # The server's own first word may be a minute away; that it took the watch is known now.
+    yield WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": begins_at}})
     for line in stream.lines():
         yield watch_event(line, resource, call)

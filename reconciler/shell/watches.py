@@ -155,8 +155,13 @@ class Watcher:
             if stop.is_set():
                 return
             platform = self._cache.apply_event(event)
+            version = str(event.object["metadata"]["resourceVersion"])
+            if event.type == "BOOKMARK" and version == self._version:
+                # Open, and no more: a server that then drops each watch is still to be asked less and less often.
+                self.active_at, self.problem = self._monotonic(), ""
+                continue
             # Only what is in the cache counts as seen: after a failure above, the watch starts again before it.
-            self._version = str(event.object["metadata"]["resourceVersion"])
+            self._version = version
             self._alive()
             if platform is not None:
                 self._notify(platform)

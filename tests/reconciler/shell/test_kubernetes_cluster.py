@@ -397,7 +397,8 @@ def test_a_watch_asks_for_bookmarks_and_yields_lines_however_they_are_cut(
 ) -> None:
     data = line("ADDED", config_map("a", "11")) + line("BOOKMARK", config_map("", "12")) + line("DELETED", config_map())
     server.replies(reply(chunks=[data[:30], data[30:35], data[35:200], data[200:]]))
-    events = list(cluster.watch(CONFIG_MAP, "10", "obs"))
+    opened, *events = cluster.watch(CONFIG_MAP, "10", "obs")
+    assert (opened.type, opened.object) == ("BOOKMARK", {"metadata": {"resourceVersion": "10"}})
     assert [event.type for event in events] == ["ADDED", "BOOKMARK", "DELETED"]
     query = parse_qs(urlsplit(server.seen[0].path).query)
     assert query["allowWatchBookmarks"] == ["true"]
@@ -407,7 +408,7 @@ def test_a_watch_asks_for_bookmarks_and_yields_lines_however_they_are_cut(
 
 def test_an_unfinished_last_line_of_a_watch_is_dropped(server: Any, cluster: KubernetesCluster, reply: Any) -> None:
     server.replies(reply(chunks=[line("ADDED", config_map()), b'{"type":"MODIF']))
-    assert len(list(cluster.watch(CONFIG_MAP, "10"))) == 1
+    assert [event.type for event in cluster.watch(CONFIG_MAP, "10")] == ["BOOKMARK", "ADDED"]
 
 
 @pytest.mark.parametrize("in_stream", [True, False], ids=["in the stream", "as the answer"])
@@ -440,6 +441,7 @@ def test_a_line_that_is_no_watch_event_ends_the_watch_after_the_good_ones(
 ) -> None:
     server.replies(reply(chunks=[line("ADDED", config_map()), junk, line("ADDED", config_map("later"))]))
     events = cluster.watch(CONFIG_MAP, "10")
+    assert next(events).type == "BOOKMARK"
     assert next(events).object == config_map()
     with pytest.raises(ClusterError) as caught:
         next(events)
@@ -485,8 +487,9 @@ def test_interrupting_ends_an_open_watch_at_once(server: Any, reply: Any) -> Non
 
     def read() -> None:
         try:
-            for _ in cluster.watch(CONFIG_MAP, "10"):
-                first.set()
+            for event in cluster.watch(CONFIG_MAP, "10"):
+                if event.type == "ADDED":
+                    first.set()
         except ClusterError:
             pass
         ended.set()

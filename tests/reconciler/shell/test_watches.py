@@ -218,6 +218,22 @@ def test_a_busy_server_that_refuses_a_watch_is_not_asked_for_a_list_besides() ->
     assert it.cluster.list_count == 1
 
 
+def test_a_watch_that_is_taken_again_ends_the_trouble_though_nothing_happens() -> None:
+    it, problems = Setup(backoff_initial_seconds=1.0, backoff_max_seconds=8.0), []
+    busy = ClusterError(ErrorCategory.TRANSIENT, "TooManyRequests", "busy")
+
+    def taken_and_dropped() -> Iterator[WatchEvent]:
+        yield WatchEvent("BOOKMARK", thing("", 10))
+        problems.append(it.watcher.problem)
+        raise busy
+
+    it.cluster.lists = [page(10)]
+    it.cluster.watches = [failing(busy), taken_and_dropped, taken_and_dropped]
+    waits = [it.step() for _ in range(3)]
+    assert problems == ["", ""]
+    assert waits == [1, 2, 4], "and a server that only drops what it takes is asked less and less often"
+
+
 def test_errors_back_off_exponentially_to_a_limit_and_success_resets() -> None:
     it = Setup(backoff_initial_seconds=1.0, backoff_max_seconds=8.0)
     down = ClusterError(ErrorCategory.TRANSIENT, "Unreachable", "no route")
