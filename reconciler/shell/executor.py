@@ -5,7 +5,7 @@ Every outcome is a frozen event, success or not. Nothing is retried in here: the
 
 import secrets
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -45,22 +45,34 @@ class Executor:
         self._cluster, self._cache, self._log = cluster, cache, log
 
     def execute(
-        self, state: PlatformState, requests: Iterable[Request], platform: KubernetesObject
+        self,
+        state: PlatformState,
+        requests: Iterable[Request],
+        platform: KubernetesObject,
+        may_act: Callable[[], bool] = lambda: True,
     ) -> Iterator[Outcome]:
-        """Outcome after outcome; it stops where the next call would fail as well: no server, or no namespace."""
+        """Outcome after outcome; it stops where the next call would fail as well: no server, or no namespace.
+
+        `may_act` is asked before each write: a process that stood still may have lost its lease in the middle. What it
+        does not carry out stays open, for whoever has the lease now.
+        """
         for request in requests:
+            if not may_act():
+                return
             try:
-                yield from self._carry_out(state, request, platform)
+                yield from self._carry_out(state, request, platform, may_act)
             except ClusterError as error:
                 yield _failed(request, state, error)
                 if error.category is ErrorCategory.TRANSIENT or error.reason in NAMESPACE_ENDS:
                     return
 
-    def _carry_out(self, state: PlatformState, request: Request, platform: KubernetesObject) -> Iterator[Outcome]:
+    def _carry_out(
+        self, state: PlatformState, request: Request, platform: KubernetesObject, may_act: Callable[[], bool]
+    ) -> Iterator[Outcome]:
         if request.ref is None:
             yield self._change_finalizer(state, request, platform)
         elif request.digest:
-            yield from self._apply(state, request, request.ref, platform)
+            yield from self._apply(state, request, request.ref, platform, may_act)
         else:
             yield self._delete(state, request, request.ref)
 
@@ -104,7 +116,12 @@ class Executor:
     # -- apply -----------------------------------------------------------------------------------------------------
 
     def _apply(
-        self, state: PlatformState, request: Request, ref: ObjectRef, platform: KubernetesObject
+        self,
+        state: PlatformState,
+        request: Request,
+        ref: ObjectRef,
+        platform: KubernetesObject,
+        may_act: Callable[[], bool],
     ) -> Iterator[Outcome]:
         manifest = self._manifest(state, request.digest)
         resource = resource_for(ref.api_version, ref.kind)
@@ -122,6 +139,8 @@ class Executor:
             _refuse_foreign(before, ref, state, platform)
             if manifest.create_only:
                 yield _succeeded(request, ref, before, changed=False)
+                return
+            if not may_act():
                 return
             # Over this very object: what is known of it may be old, and what has its name by now may be another's.
             body = {**body, "metadata": {**body["metadata"], "uid": before["metadata"]["uid"]}}

@@ -194,7 +194,7 @@ class Reconciler:
             requests = open_requests(known.state, now)
             if not requests or platform is None:
                 break
-            outcomes = tuple(self._executor.execute(known.state, requests, platform))
+            outcomes = tuple(self._executor.execute(known.state, requests, platform, lambda: self._epoch() == epoch))
             platform = self._resource(key, stream_id)
         else:
             # What came of the last writes is recorded before others get their turn.
@@ -204,7 +204,7 @@ class Reconciler:
         self._index(key, known.state)
         self._note_served(known.state, now)
         details_due: float | None = None
-        if platform is not None and not known.state.closed:
+        if platform is not None and not known.state.closed and self._epoch() == epoch:
             details_due = self._status.write(known, platform)
             if _is_news(platform, self._resource(key, stream_id)):
                 return Result(again_after_seconds=0.0)

@@ -111,12 +111,12 @@ class Mischief:
         interfere(FaultKind.EDIT, self._simulation.universe)
         self._let_another_act(replica, call, lost)
 
-    def _let_another_act(self, replica: Replica, _call: Call, _lost: Lost) -> None:
+    def _let_another_act(self, replica: Replica, call: Call, _lost: Lost) -> None:
         """The process stands still until its lease is over and another one has done all there is to do."""
-        replica.stalled = True
-        self._other(replica)
+        replica.stalled, replica.slept_at = True, call.index
+        other = self._other(replica)
         with suppress(TimeoutError):
-            self._simulation.rest()
+            self._simulation.rest(until=other.leads)
         replica.stalled = False
 
     def _depose(self, replica: Replica, _call: Call, _lost: Lost) -> None:
@@ -147,9 +147,8 @@ class Mischief:
     def _set_clock_forward(self, replica: Replica, _call: Call, _lost: Lost) -> None:
         replica.clock.wrong_by_seconds += CLOCK_STEP_SECONDS
 
-    def _say_nothing(self, _replica: Replica, call: Call, _lost: Lost) -> None:
+    def _say_nothing(self, replica: Replica, call: Call, _lost: Lost) -> None:
         """A half-open connection: the watch hears nothing until it is given up. The process goes on meanwhile."""
-        replica = _replica
         replica.hold_watch(call.key, SILENCE_SECONDS)
         raise ClusterError(ErrorCategory.TRANSIENT, "WatchStalled", f"the watch of {call.key} was silent")
 

@@ -100,6 +100,8 @@ class Replica:
         self.alive = True
         #: Standing still: nothing of it moves, and it does not know.
         self.stalled = False
+        #: The call at which it last stood still.
+        self.slept_at = 0
         #: What its passes raised that no pass should raise.
         self.crashes: list[str] = []
         self.working_on: PlatformKey | None = None

@@ -17,6 +17,7 @@ from tests.simulation.facts import Facts, InvariantError
 from tests.simulation.faults import OPEN_END, SAME_DEEDS, Fault, FaultKind, format_faults
 from tests.simulation.interference import remove_foreign
 from tests.simulation.mischief import OUTAGE_SECONDS
+from tests.simulation.mischief import SILENCE_SECONDS as WATCH_SILENCE_SECONDS
 from tests.simulation.ports import Call
 from tests.simulation.quiet import silent_logs
 from tests.simulation.replica import RESYNC_SECONDS
@@ -145,6 +146,9 @@ def _tell(simulation: Simulation, workload: Workload) -> None:
     if simulation.mischief.kinds & _ON_CHILDREN:
         # Secrets are not watched: a hand on one of them is noticed at the second resync at the latest.
         simulation.wait(2 * RESYNC_SECONDS)
+    if FaultKind.SILENT in simulation.mischief.kinds:
+        # What such a watch did not tell comes when it is given up.
+        simulation.wait(WATCH_SILENCE_SECONDS)
     remove_foreign(universe)
     # What was refused because of a foreign object is tried again when somebody asks for it.
     workload.reassert(universe, retry=FaultKind.REPLACE_CHILD in simulation.mischief.kinds)

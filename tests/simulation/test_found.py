@@ -13,6 +13,10 @@ FOUND = [
     # What stood in the way was gone, and was still taken for there on the word of an old cache: Failed for good.
     ("upgrade", 1, "84:replace-child"),
     ("create", 0, "31:replace-child"),
+    # A process that had stood still went on with what it had planned, over what its successor had done since.
+    ("edit", 0, "30:takeover-edit"),
+    ("edit", 0, "33:takeover-edit"),
+    ("edit", 0, "36:takeover-edit"),
 ]
 
 

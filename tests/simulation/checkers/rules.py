@@ -16,6 +16,8 @@ from eventstore.vocabulary import KIND, Phase
 from reconciler.core.desired import desired_objects
 from tests.simulation.checkers.base import Checker, Written
 from tests.simulation.facts import Appended, Facts
+from tests.simulation.ports import Call
+from tests.simulation.replica import Replica
 
 _RESETS = frozenset({"NewGeneration", "Requested", "DependencyChanged", "Recovered", "Superseded"})
 
@@ -42,6 +44,7 @@ class Forward(Checker):
         super().__init__(facts)
         self._rewound: set[str] = set()
         self._shown: dict[str, int] = {}
+        self._late = False
 
     def appended(self, news: Appended) -> None:
         """A generation is not below the one recorded before."""
@@ -54,8 +57,14 @@ class Forward(Checker):
                 self.fail(f"generation {news.event.generation} is observed after {before.generation}")
             self._rewound.discard(stream_id)
 
+    def sent(self, replica: Replica, call: Call) -> None:
+        """Remember which call of a process that stood still is on its way: see S10."""
+        self._late = call.index == replica.slept_at
+
     def wrote(self, written: Written) -> None:
         """What a status says it has seen grows, and is not beyond what there is."""
+        if self._late:
+            return
         if written.kind.kind != KIND or not written.writer.startswith("replica") or written.after is None:
             return
         if (written.before or {}).get("status") == written.after.get("status"):

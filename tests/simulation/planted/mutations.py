@@ -358,8 +358,8 @@ def another_namespace() -> Iterator[None]:
 
     apply = Executor._apply
 
-    def there(self: Executor, state: Any, request: Any, ref: Any, platform: Any) -> Any:
-        yield from apply(self, replace(state, namespace="default"), request, ref, platform)
+    def there(self: Executor, state: Any, request: Any, ref: Any, platform: Any, may_act: Any) -> Any:
+        yield from apply(self, replace(state, namespace="default"), request, ref, platform, may_act)
 
     with patch.object(executor, "_complete", elsewhere), patch.object(Executor, "_apply", there):
         yield
@@ -373,6 +373,18 @@ def empty_name() -> Iterator[None]:
         self._cluster.get(SECRET, namespace, "")
 
     with patch.object(Sight, "_check_secret", nameless):
+        yield
+
+
+@planted("S10 S16", "edit", FaultKind.TAKEOVER_EDIT)
+def lease_looked_at_once() -> Iterator[None]:
+    """A pass that was begun under a lease is carried out to its end, whoever has the lease by then."""
+    execute = Executor.execute
+
+    def stubborn(self: Executor, state: Any, requests: Any, platform: Any, _may_act: Any) -> Any:
+        return execute(self, state, requests, platform)
+
+    with patch.object(Executor, "execute", stubborn):
         yield
 
 
