@@ -5,6 +5,7 @@ Each fault meets one platform at rest and one in the middle of its installation.
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,12 +84,16 @@ def test_an_api_server_that_can_be_read_and_not_written(day: BadDay) -> None:
 
 def test_answers_that_are_lost_and_connections_that_break_again_and_again(day: BadDay) -> None:
     day.begin(PAIR)
+    first = day.plane.faults.last()
     for verb in ("create", "patch"):
         day.plane.faults.inject(verb=verb, after=True, remaining=3)
     for _ in range(8):
         day.plane.faults.drop_connections()
         time.sleep(0.7)
     day.check()
+    lost = Counter(call.verb for call in day.sent(first) if call.status == 0 and call.duration is not None)
+    assert lost["create"] >= 3, lost
+    assert lost["patch"] >= 3, lost
 
 
 def test_a_token_that_is_refused_and_then_replaced_in_its_file(day: BadDay) -> None:
@@ -113,7 +118,7 @@ def test_a_token_that_is_refused_and_then_replaced_in_its_file(day: BadDay) -> N
 def test_a_definition_that_is_deleted_and_put_back(day: BadDay) -> None:
     stage = day.stage
     day.begin(PAIR)
-    with day.fault(calm=False):
+    with day.fault(busy=tuple(day.uids)):
         stage.kubectl.ok("delete", "crd", DEFINITION, "--timeout=60s", seconds=70)
     with day.fault():
         time.sleep(6)
@@ -131,7 +136,7 @@ def test_a_definition_that_is_deleted_and_put_back(day: BadDay) -> None:
 def test_a_version_that_is_not_served_for_a_while(day: BadDay) -> None:
     day.begin(PAIR)
     # The children are served all the while: the installation goes on.
-    with day.fault(calm=False):
+    with day.fault(busy=(HALF_WAY,)):
         _serve(day, served=False)
         time.sleep(8)
         _serve(day, served=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from eventstore import events as e
-from reconciler.shell.resources import SECRET
+from reconciler.shell.resources import PLATFORM, POD, RESOURCE_QUOTA, SECRET, WATCHED
 from tests.cluster.installation import Databases
 from tests.cluster.stage import ClusterStage
 from tests.fixtures.controlplane import Cluster
@@ -100,6 +100,12 @@ def detections(stage: ClusterStage, kind: str, name: str) -> list[e.DriftDetecte
 def wait_for_correction(stage: ClusterStage, kind: str, name: str, before: int) -> None:
     stage.wait("corrected", lambda: len(corrections(stage, kind, name)) > before, seconds=30)
     stage.wait_ready()
+
+
+def test_every_kind_that_is_owned_is_edited_and_deleted_here() -> None:
+    """Secrets, which are not watched, have a test of their own."""
+    owned = {watched.resource.kind for watched in WATCHED} - {PLATFORM.kind, POD.kind, RESOURCE_QUOTA.kind}
+    assert {kind for _, kind, _, _, _ in EDITS.values()} == owned
 
 
 @pytest.mark.parametrize("resource", EDITS)
