@@ -1,7 +1,6 @@
 """`stackledger run` in a process of its own, as the Deployment starts it: environment, files, probes, signals."""
 
 import http.client
-import json
 import os
 import signal
 import socket
@@ -10,7 +9,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Minutes of a production cluster in seconds; set as an administrator could, in the environment.
@@ -96,11 +94,6 @@ class OperatorProcess:
         self.stop()
         self.start()
 
-    def wait_exit(self, seconds: float = 30.0) -> int:
-        """Its exit code, when it ends by itself."""
-        assert self._process is not None
-        return self._process.wait(seconds)
-
     @property
     def alive(self) -> bool:
         """Whether the process runs."""
@@ -165,21 +158,6 @@ class OperatorProcess:
         """Everything it wrote to stdout and stderr, of all its lives."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
-    def logged(self, event: str) -> list[dict[str, Any]]:
-        """Its log lines of this name."""
-        lines = [json.loads(line) for line in self.output().splitlines() if line.startswith("{")]
-        return [line for line in lines if line.get("event") == event]
-
     def tail(self, lines: int = 40) -> str:
         """The end of its output, for a failure's message."""
         return "\n".join(self.output().splitlines()[-lines:])
-
-    def resident_bytes(self) -> int:
-        """Its resident memory."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
-
-    def cpu_seconds(self) -> float:
-        """Processor time it has used so far, user and system."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

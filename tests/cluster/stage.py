@@ -13,7 +13,6 @@ goes through the fault proxy under the ServiceAccount's own token.
 import base64
 import copy
 import json
-import shutil
 import subprocess
 import time
 from collections import Counter
@@ -523,10 +522,3 @@ def _with_namespace(kubeconfig: str, namespace: str) -> str:
     for context in config["contexts"]:
         context["context"]["namespace"] = namespace
     return yaml.safe_dump(config)
-
-
-def keep_logs(stage: ClusterStage, target: Path) -> None:
-    """Copy what the operators wrote, for whoever looks into a failure afterwards."""
-    for operator in stage.operators:
-        if operator.log_file.exists():
-            shutil.copy(operator.log_file, target / f"{stage.namespace}-{operator.name}.log")

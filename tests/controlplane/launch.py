@@ -169,26 +169,6 @@ class ControlPlane:
         for name in reversed(running):
             self.start_process(name)
 
-    # -- credentials -----------------------------------------------------------------------------------------------
-
-    def token(self, namespace: str, service_account: str, seconds: int = 3600) -> str:
-        """A new token of a ServiceAccount, as a pod gets one. The server gives none for less than 600 s."""
-        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}/token"
-        body = {
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenRequest",
-            "spec": {"expirationSeconds": seconds},
-        }
-        answer = self._admin().request("POST", self.url + path, json=body)
-        if answer.status != 201:
-            raise RuntimeError(f"POST {path}: {answer.status} {answer.data.decode()[:300]}")
-        return str(answer.json()["status"]["token"])
-
-    def write_kubeconfig(self, path: Path, *, token_file: Path | None, url: str | None = None) -> Path:
-        """A kubeconfig that proves itself by the token in a file, as a pod does; by nothing without one."""
-        user: dict[str, Any] = {"tokenFile": str(token_file)} if token_file else {}
-        return self._write_kubeconfig(path, user, url or self.url)
-
     # -- inside ----------------------------------------------------------------------------------------------------
 
     @property
