@@ -1,7 +1,8 @@
 """Publishes recorded events as Kubernetes Events: an outbox that reads the log from where it stopped.
 
 The name of an Event is made of stream and version, so that one published twice is refused: at least once becomes once.
-What becomes of components on their way is told together: an install costs a handful of Events, however many there are.
+What becomes of components on their way is held back and told together: an install costs a handful of Events, however
+many there are. What is held back when a process ends is not told any more.
 Events are for people who watch; nothing is lost if one cannot be published, for the log has it.
 """
 

@@ -17,6 +17,7 @@ from tests.cluster.bad_day import AT_REST, HALF_WAY, BadDay, BadDayStage
 from tests.cluster.installation import SERVICE_ACCOUNT, SYSTEM_NAMESPACE, Databases, install_base
 from tests.cluster.stage import PAIR, SMALL
 from tests.controlplane.launch import ControlPlane
+from tests.fixtures.controlplane import begin_own
 
 APISERVER = "kube-apiserver"
 DEFINITION = "observabilityplatforms.observability.io"
@@ -27,7 +28,7 @@ DOOMED, LATE = "doomed", "late"
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """One control plane for all tests here: each leaves it in order."""
-    with ControlPlane(tmp_path_factory.mktemp("plane")) as plane:
+    with begin_own(tmp_path_factory.mktemp("plane")) as plane:
         yield plane
 
 
