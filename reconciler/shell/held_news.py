@@ -8,7 +8,7 @@ import msgspec
 from reconciler.core.announce import Announcement
 
 #: A component that starts quickly is ready before the news that it is being deployed are due.
-HOLD_SECONDS = 20.0
+HOLD_SECONDS = 30.0
 
 
 class News(msgspec.Struct, frozen=True):

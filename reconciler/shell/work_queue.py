@@ -20,7 +20,7 @@ Key = TypeVar("Key", bound=Hashable)
 #: refuses writes) is likely to be there still, and changes may come by the dozen.
 REST_SECONDS = 1.0
 #: So often a key that can wait is handed out although others cannot: work that never ends must not keep it out.
-PATIENT_EVERY = 32
+PATIENT_EVERY = 128
 
 
 class QueueObserver(Protocol):
