@@ -33,6 +33,8 @@ from reconciler.shell.resources import PLATFORM, resource_for
 
 #: How often a finalizer change is tried again after somebody else's write came in between.
 FINALIZER_ATTEMPTS_MAX = 5
+#: How often an apply is tried again after others wrote the object's status in between.
+CONFLICTS_MAX = 5
 #: A namespace on its way out takes nothing new, whatever its kind.
 NAMESPACE_ENDS = frozenset({"NamespaceTerminating", "NamespaceGone"})
 _decode_manifest = msgspec.json.Decoder(Manifest).decode
@@ -140,17 +142,42 @@ class Executor:
             if manifest.create_only:
                 yield _succeeded(request, ref, before, changed=False)
                 return
-            if not may_act():
+            after = self._apply_over(resource, body, before, may_act)
+            if after is None:
                 return
-            # Over this very object: what is known of it may be old, and what has its name by now may be another's.
-            body = {**body, "metadata": {**body["metadata"], "uid": before["metadata"]["uid"]}}
-            after = self._cluster.apply(resource, state.namespace, body, manager=FIELD_MANAGER)
         self._cache.remember(resource, after)
         yield _succeeded(request, ref, after, changed=_version(before) != _version(after))
         if child.drift is not None:
             yield DriftCorrected(
                 request=request.version, ref=ref, managers=child.drift.managers, paths=child.drift.paths
             )
+
+    def _apply_over(
+        self, resource: Resource, body: KubernetesObject, before: KubernetesObject, may_act: Callable[[], bool]
+    ) -> KubernetesObject | None:
+        """Apply over this very object as it was seen, and nothing newer; None if this process may not act any more.
+
+        What is known of it may be old: what has its name by now may be another's, and while this process stood still a
+        successor may have applied something newer. A status that others wrote in between is no reason to stop.
+        """
+        namespace = body["metadata"]["namespace"]
+        for _ in range(CONFLICTS_MAX):
+            if not may_act():
+                return None
+            seen = {key: before["metadata"][key] for key in ("uid", "resourceVersion")}
+            try:
+                return self._cluster.apply(
+                    resource, namespace, {**body, "metadata": {**body["metadata"], **seen}}, manager=FIELD_MANAGER
+                )
+            except ClusterError as error:
+                if error.reason != "Conflict":
+                    raise
+                conflict = error
+            found = self._cluster.get(resource, namespace, body["metadata"]["name"])
+            if found is None or _content(found) != _content(before):
+                raise conflict
+            before = found
+        raise conflict
 
     def _what_is_there(self, resource: Resource, namespace: str, ref: ObjectRef) -> KubernetesObject:
         """What the watches do not show: a Secret, what they have yet to tell of, or what does not carry our labels."""
@@ -208,6 +235,12 @@ def _succeeded(request: Request, ref: ObjectRef, found: KubernetesObject, *, cha
 
 def _version(found: KubernetesObject | None) -> str:
     return str(found["metadata"].get("resourceVersion", "")) if found else ""
+
+
+def _content(found: KubernetesObject) -> tuple[object, ...]:
+    """What changes with the content of an object, and not with its status: without a generation, the version does."""
+    metadata = found["metadata"]
+    return metadata["uid"], metadata.get("generation") or metadata["resourceVersion"], metadata.get("labels")
 
 
 def _is_ours(found: KubernetesObject, state: PlatformState) -> bool:

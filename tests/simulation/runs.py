@@ -146,6 +146,9 @@ def _tell(simulation: Simulation, workload: Workload) -> None:
     if simulation.mischief.kinds & _ON_CHILDREN:
         # Secrets are not watched: a hand on one of them is noticed at the second resync at the latest.
         simulation.wait(2 * RESYNC_SECONDS)
+    if simulation.mischief.kinds & _OUTAGES:
+        # What was put off has its time.
+        simulation.wait(2 * OUTAGE_SECONDS)
     if FaultKind.SILENT in simulation.mischief.kinds:
         # What such a watch did not tell comes when it is given up.
         simulation.wait(WATCH_SILENCE_SECONDS)

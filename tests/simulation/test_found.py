@@ -17,6 +17,9 @@ FOUND = [
     ("edit", 0, "30:takeover-edit"),
     ("edit", 0, "33:takeover-edit"),
     ("edit", 0, "36:takeover-edit"),
+    # The same with the one write that was already on its way: it undid a rollback, and nobody noticed.
+    ("failing-upgrade", 0, "62:takeover"),
+    ("edit", 0, "62:takeover-edit"),
 ]
 
 

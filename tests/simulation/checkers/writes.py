@@ -93,7 +93,7 @@ class Decided(Checker):
 
 def _sent(body: dict[str, Any]) -> dict[str, Any]:
     """A body without what the executor fills in."""
-    added = {"namespace", "ownerReferences", "uid"}
+    added = {"namespace", "ownerReferences", "uid", "resourceVersion"}
     metadata = {key: value for key, value in body["metadata"].items() if key not in added}
     return {
         **{key: value for key, value in body.items() if key != "data" or body["kind"] != "Secret"},
@@ -119,10 +119,6 @@ class Deposed(Checker):
         if self._sending is None or self._sending[0].name != written.writer:
             return
         replica, call = self._sending
-        if call.index == replica.slept_at:
-            # It stood still between its last look at the lease and the wire. Only a condition on what it changes could
-            # keep the server from carrying this one call out; whoever has the lease puts it right.
-            return
         if not is_deposed(self.facts, replica) or not owner_uid(written.item):
             return
         if written.before is not None and written.after is not None and masked(written.before) == masked(written.after):
