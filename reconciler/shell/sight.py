@@ -274,7 +274,8 @@ def _as_sent(manifest: Manifest) -> dict[str, Any]:
 
 
 def _is_calm(state: PlatformState) -> bool:
-    troubled = any(one.unready_since is not None or one.problems for one in state.components.values())
+    # Problems of pods that start are left to their grace: waiting for a volume is one.
+    troubled = any(component.unready_since is not None for component in state.components.values())
     return not troubled and state.failure is None and state.phase in {Phase.INSTALLING, Phase.READY, Phase.UPGRADING}
 
 
