@@ -194,7 +194,7 @@ def test_an_apply_with_a_uid_is_fenced(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("spec", "fault"),
     [
-        ({"size": "big"}, '.spec.size: expected numeric (int or float), got string'),
+        ({"size": "big"}, ".spec.size: expected numeric (int or float), got string"),
         ({"sise": 1}, ".spec.sise: field not declared in schema"),
         ({"parts": [{"name": "x"}, {"name": "x"}]}, '.spec.parts: duplicate entries for key [name="x"]'),
     ],
