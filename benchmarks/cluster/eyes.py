@@ -10,7 +10,7 @@ import msgspec
 from reconciler.shell.api_refusal import Call
 from reconciler.shell.api_streams import Limits
 from reconciler.shell.api_transport import ApiTransport, Question
-from reconciler.shell.cluster import ClusterError, Resource
+from reconciler.shell.cluster import ClusterError, ListPage, Resource
 from reconciler.shell.kubernetes_cluster import KubernetesCluster
 from reconciler.shell.object_names import collection_path
 from reconciler.shell.resources import DEPLOYMENT, PLATFORM, POD, STATEFUL_SET
@@ -82,26 +82,44 @@ class BareWatch:
     def __init__(self, transport: ApiTransport, resource: Resource, on_change: OnChange, namespace: str = "") -> None:
         self._transport, self._resource, self._on_change = transport, resource, on_change
         self._path = collection_path(resource, namespace or None)
-        self._version = KubernetesCluster(transport).list_all(resource, namespace or None).resource_version
+        self._cluster, self._namespace = KubernetesCluster(transport), namespace
+        self._version = self._list().resource_version
         #: Why it ended before its time.
         self.problem = ""
         threading.Thread(target=self._run, name=f"eyes-{resource.kind}", daemon=True).start()
 
     def _run(self) -> None:
+        while True:
+            try:
+                # The server may end a watch whenever it likes.
+                self._follow()
+            except (ClusterError, msgspec.DecodeError):
+                # A broken connection, or an ERROR that is none of our objects.
+                self._catch_up()
+
+    def _follow(self) -> None:
         call = Call(verb="watch", kind=self._resource.kind, plural=self._resource.plural)
-        query = {"watch": "1", "timeoutSeconds": str(WATCH_SECONDS)}
-        limits = Limits(read_seconds=WATCH_SECONDS)
+        query = {"watch": "1", "timeoutSeconds": str(WATCH_SECONDS), "resourceVersion": self._version}
+        question = Question(call=call, method="GET", path=self._path, query=query)
+        for line in self._transport.stream_lines(question, Limits(read_seconds=WATCH_SECONDS)).lines():
+            change = _decode(line)
+            self._version = change.object.metadata.resourceVersion
+            self._on_change(change.type, change.object)
+
+    def _catch_up(self) -> None:
+        """It was cut off, as whoever reads too slowly is: what is there now counts as seen now."""
         try:
-            # The server may end a watch whenever it likes.
-            while True:
-                query["resourceVersion"] = self._version
-                question = Question(call=call, method="GET", path=self._path, query=query)
-                for line in self._transport.stream_lines(question, limits).lines():
-                    change = _decode(line)
-                    self._version = change.object.metadata.resourceVersion
-                    self._on_change(change.type, change.object)
-        except (ClusterError, msgspec.DecodeError) as error:
-            self.problem = str(error)
+            page = self._list()
+        except ClusterError as error:
+            self.problem = error.message
+            time.sleep(1.0)
+            return
+        self._version, self.problem = page.resource_version, ""
+        for item in page.items:
+            self._on_change("MODIFIED", msgspec.convert(item, Seen))
+
+    def _list(self) -> ListPage:
+        return self._cluster.list_all(self._resource, self._namespace or None)
 
 
 class Eyes:
