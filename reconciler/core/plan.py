@@ -141,9 +141,10 @@ def _outdated(state: PlatformState) -> tuple[Decision, ...]:
     if not is_renderable(state):
         return ()
     wanted = {wanted.key: wanted.digest for wanted in desired_objects(state)}
+    # Sorted: a state that was stored has its keys in another order than one that was folded from events.
     return tuple(
         RequestSuperseded(ref=child.ref, request=child.request)
-        for key, child in state.objects.items()
+        for key, child in sorted(state.objects.items())
         if child.request and child.requested_digest != wanted.get(key, "")
     )
 
@@ -216,7 +217,7 @@ def _plan_teardown(state: PlatformState, now: datetime) -> Plan:
     """Reverse order, one component at a time; the finalizer goes when all is gone or the deadline has passed."""
     unwanted = tuple(
         RequestSuperseded(ref=child.ref, request=child.request)
-        for child in state.objects.values()
+        for _, child in sorted(state.objects.items())
         if child.requested_digest
     )
     if unwanted:

@@ -67,12 +67,12 @@ class Decided(Checker):
         """What is sent is what the log asks for."""
         if call.verb not in CHILD_WRITES and call.verb != "cluster.finalizers":
             return
+        if is_deposed(self.facts, replica):
+            return  # what it may still send is S10's business
         state = self.facts.state_of(stream_of(self.facts, call))
         if state is None:
             self.fail(f"{call}: no stream asks for it")
             return
-        if is_deposed(self.facts, replica):
-            return  # what it may still send is S10's business
         if call.verb == "cluster.finalizers":
             if not state.finalizer_request:
                 self.fail(f"{call}: the log asks for no change of finalizers")
