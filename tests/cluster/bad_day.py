@@ -179,7 +179,7 @@ class BadDay:
             ]
             return [name for name in wanted if told[name] != 1]
 
-        self.stage.wait("announced", lambda: not missing(), seconds=40)
+        self.stage.wait("announced", lambda: not missing(), seconds=90)
 
 
 def check_rate(calls: list[Call], seconds: float, platforms: list[str]) -> None:
