@@ -450,10 +450,10 @@ def test_a_broken_pod_reads_alike_and_recovers(server: Server, node: Node, reaso
     else:
         server.create(workload()).ok()
         settled(server, workload(), 1)
+        (pod,) = pods_of(server, "web")
         node.break_workload(server.namespace, "web", reason)
-        if reason in ("Unschedulable", "CreateContainerConfigError", "ImagePullBackOff"):
-            # What runs is not scheduled, configured or pulled again; its successor is.
-            (pod,) = pods_of(server, "web")
+        if reason in ("CreateContainerConfigError", "ImagePullBackOff"):
+            # What runs is not configured or pulled again; its successor is. An unschedulable one the node takes away.
             server.delete(pod).ok()
 
     def found() -> list[Any]:
