@@ -7,7 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("api", "audit", "cli", "components", "eventstore", "migrations", "projections", "reconciler", "sandbox")
+PACKAGES = (
+    "api",
+    "audit",
+    "cli",
+    "components",
+    "eventstore",
+    "migrations",
+    "projections",
+    "reconciler",
+    "sandbox",
+    "simulator",
+)
 
 FUNCTION_LINES_MAX = 60
 FILE_LINES_MAX = 400

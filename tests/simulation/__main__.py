@@ -9,11 +9,11 @@ import argparse
 import sys
 from collections.abc import Iterator
 
+from simulator.faults import Fault, FaultKind, parse_faults
+from simulator.scheduler import Simulation, Step
 from tests.simulation.exhaustive import single_faults, try_faults, undisturbed
-from tests.simulation.faults import Fault, FaultKind, parse_faults
 from tests.simulation.many import Task, go_through, report
 from tests.simulation.runs import run
-from tests.simulation.scheduler import Simulation, Step
 from tests.simulation.workloads import WORKLOADS
 
 

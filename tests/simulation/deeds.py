@@ -8,8 +8,8 @@ import msgspec
 
 from reconciler.shell.cluster import KubernetesObject
 from sandbox.kinds import Kind
+from simulator.universe import NAMESPACE, Universe
 from tests.simulation.checkers.base import masked, owner_uid
-from tests.simulation.universe import NAMESPACE, Universe
 
 #: Made by others, under names of chance.
 _NOT_COMPARED = frozenset({"Pod", "ReplicaSet", "Event", "PersistentVolumeClaim"})

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from functools import cache
 
-from tests.simulation.faults import Fault, FaultKind
-from tests.simulation.ports import Call
+from simulator.faults import Fault, FaultKind
+from simulator.ports import Call
 from tests.simulation.runs import Run, run
 from tests.simulation.workloads import WORKLOADS, Workload
 

@@ -8,8 +8,8 @@ from multiprocessing import get_context
 
 import msgspec
 
+from simulator.faults import Fault
 from tests.simulation.exhaustive import try_faults, undisturbed
-from tests.simulation.faults import Fault
 from tests.simulation.runs import Run
 from tests.simulation.sampling import sampled
 from tests.simulation.shrinking import shrink

@@ -9,20 +9,20 @@ import msgspec
 
 from eventstore.log import EventLog
 from reconciler.shell import executor
+from simulator.checking import Checker
+from simulator.clock import VirtualClock
+from simulator.facts import Facts, InvariantError
+from simulator.faults import OPEN_END, SAME_DEEDS, Fault, FaultKind, format_faults
+from simulator.interference import remove_foreign
+from simulator.mischief import OUTAGE_SECONDS
+from simulator.mischief import SILENCE_SECONDS as WATCH_SILENCE_SECONDS
+from simulator.ports import Call
+from simulator.quiet import silent_logs
+from simulator.replica import RESYNC_SECONDS
+from simulator.scheduler import STAGE_SECONDS_MAX, Simulation, Step
+from simulator.universe import Universe
 from tests.simulation.checkers.all import all_checkers
-from tests.simulation.checkers.base import Checker
-from tests.simulation.clock import VirtualClock
 from tests.simulation.deeds import Deeds, End, end_of
-from tests.simulation.facts import Facts, InvariantError
-from tests.simulation.faults import OPEN_END, SAME_DEEDS, Fault, FaultKind, format_faults
-from tests.simulation.interference import remove_foreign
-from tests.simulation.mischief import OUTAGE_SECONDS
-from tests.simulation.mischief import SILENCE_SECONDS as WATCH_SILENCE_SECONDS
-from tests.simulation.ports import Call
-from tests.simulation.quiet import silent_logs
-from tests.simulation.replica import RESYNC_SECONDS
-from tests.simulation.scheduler import STAGE_SECONDS_MAX, Simulation, Step
-from tests.simulation.universe import Universe
 from tests.simulation.workloads import Stage, Workload
 
 #: After the last fault and the last wish: so long nothing may be written any more.

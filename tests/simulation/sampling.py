@@ -2,7 +2,7 @@
 
 from random import Random
 
-from tests.simulation.faults import Fault, FaultKind
+from simulator.faults import Fault, FaultKind
 from tests.simulation.runs import Run
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from simulator.faults import parse_faults
 from tests.simulation.exhaustive import try_faults
-from tests.simulation.faults import parse_faults
 from tests.simulation.many import report
 from tests.simulation.workloads import WORKLOADS
 

@@ -10,14 +10,14 @@ import pytest
 from eventstore.log import EventLog
 from eventstore.opening import open_log
 from eventstore.sqlite_log import SqliteEventLog
-from tests.simulation.clock import VirtualClock
-from tests.simulation.faults import parse_faults
+from simulator.clock import VirtualClock
+from simulator.faults import parse_faults
 from tests.simulation.runs import run
 from tests.simulation.workloads import WORKLOADS
 
 _PRINT = (
     "from tests.simulation.runs import run; from tests.simulation.workloads import WORKLOADS;"
-    "from tests.simulation.faults import parse_faults;"
+    "from simulator.faults import parse_faults;"
     "print(run(WORKLOADS['scale'], seed={seed}, faults=parse_faults('40:die-after,70:takeover')).digest)"
 )
 

@@ -1,7 +1,7 @@
 """From a long list of faults to the one that matters."""
 
+from simulator.faults import FaultKind, format_faults, parse_faults
 from tests.simulation.exhaustive import undisturbed
-from tests.simulation.faults import FaultKind, format_faults, parse_faults
 from tests.simulation.planted.mutations import planted_by_name
 from tests.simulation.runs import run
 from tests.simulation.shrinking import shrink

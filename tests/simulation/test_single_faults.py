@@ -10,8 +10,8 @@ from itertools import islice
 
 import pytest
 
+from simulator.faults import FaultKind
 from tests.simulation.exhaustive import single_faults, try_faults, undisturbed
-from tests.simulation.faults import FaultKind
 from tests.simulation.many import report
 from tests.simulation.workloads import WORKLOADS
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from eventstore.vocabulary import RETRY_AT_ANNOTATION
-from tests.simulation.universe import Universe
+from simulator.universe import Universe
 
 Spec = dict[str, Any]
 #: Stands in a spec where only the API server may see it.

@@ -1,7 +1,8 @@
 """What belongs to others, and what was made once: F30, F34."""
 
 from reconciler.core.desired import desired_objects
-from tests.simulation.checkers.base import Checker, Written, owner_uid
+from simulator.checking import Checker, Written
+from tests.simulation.checkers.base import owner_uid
 
 
 class Adoption(Checker):

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
+from simulator.checking import Checker
+from simulator.facts import Facts
 from tests.simulation.checkers import adoption, endings, ledger, rules, writes
-from tests.simulation.checkers.base import Checker
-from tests.simulation.facts import Facts
 
 CHECKERS: tuple[type[Checker], ...] = (
     ledger.Versions,

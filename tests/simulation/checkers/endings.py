@@ -12,9 +12,10 @@ from eventstore.vocabulary import FINALIZER
 from reconciler.core.announce import announcement, event_object
 from reconciler.core.desired import desired_objects
 from reconciler.core.status import status
-from tests.simulation.checkers.base import Checker, owner_uid
-from tests.simulation.replica import Replica
-from tests.simulation.universe import NAMESPACE, PLATFORMS
+from simulator.checking import Checker
+from simulator.replica import Replica
+from simulator.universe import NAMESPACE, PLATFORMS
+from tests.simulation.checkers.base import owner_uid
 
 _decode = msgspec.json.Decoder(Manifest).decode
 

@@ -18,8 +18,8 @@ from eventstore.events import (
 )
 from eventstore.hashing import event_hash
 from reconciler.shell.states import state_record
-from tests.simulation.checkers.base import Checker
-from tests.simulation.facts import Appended, Facts
+from simulator.checking import Checker
+from simulator.facts import Appended, Facts
 from tests.simulation.workloads import CANARY, SECOND_CANARY
 
 

@@ -14,10 +14,10 @@ from eventstore.events import (
 )
 from eventstore.vocabulary import KIND, Phase
 from reconciler.core.desired import desired_objects
-from tests.simulation.checkers.base import Checker, Written
-from tests.simulation.facts import Appended, Facts
-from tests.simulation.ports import Call
-from tests.simulation.replica import Replica
+from simulator.checking import Checker, Written
+from simulator.facts import Appended, Facts
+from simulator.ports import Call
+from simulator.replica import Replica
 
 _RESETS = frozenset({"NewGeneration", "Requested", "DependencyChanged", "Recovered", "Superseded"})
 

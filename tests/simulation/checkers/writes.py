@@ -10,11 +10,12 @@ from eventstore.vocabulary import FINALIZER, KIND, LABEL_PLATFORM, Phase
 from projections.state import PlatformState
 from reconciler.core.desired import desired_objects
 from sandbox.kinds import GroupKind
-from tests.simulation.checkers.base import Checker, Written, masked, owner_uid
-from tests.simulation.facts import Appended, Facts
-from tests.simulation.ports import Call
-from tests.simulation.replica import Replica
-from tests.simulation.universe import NAMESPACE
+from simulator.checking import Checker, Written
+from simulator.facts import Appended, Facts
+from simulator.ports import Call
+from simulator.replica import Replica
+from simulator.universe import NAMESPACE
+from tests.simulation.checkers.base import masked, owner_uid
 
 CHILD_WRITES = frozenset({"cluster.apply", "cluster.apply_new", "cluster.delete"})
 _decode = msgspec.json.Decoder(Manifest).decode

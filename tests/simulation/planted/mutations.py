@@ -28,7 +28,7 @@ from reconciler.shell.resources import SECRET, resource_for
 from reconciler.shell.sight import Sight
 from reconciler.shell.states import Known, States
 from reconciler.shell.watches import Watcher
-from tests.simulation.faults import FaultKind
+from simulator.faults import FaultKind
 
 
 class Planted(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from eventstore.envelope import RecordedEvent
 from eventstore.events import Event
 from projections.platform import evolve, initial
 from projections.state import PlatformState
-from tests.simulation.universe import Universe
+from simulator.universe import Universe
 
 
 class InvariantError(BaseException):

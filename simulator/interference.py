@@ -6,8 +6,8 @@ from typing import Any
 from reconciler.shell.cluster import KubernetesObject
 from sandbox.errors import StatusError
 from sandbox.kinds import Kind
-from tests.simulation.faults import FaultKind
-from tests.simulation.universe import NAMESPACE, PLATFORMS, Universe
+from simulator.faults import FaultKind
+from simulator.universe import NAMESPACE, PLATFORMS, Universe
 
 #: Label of what somebody else put into the place of a child.
 FOREIGN = "somebody-else"

@@ -21,8 +21,8 @@ from sandbox.model import APPLY, MERGE, ClusterModel, Write
 from sandbox.parts import selected, storage_key
 from sandbox.values import clone
 from sandbox.world import Settings, World
-from tests.simulation.clock import VirtualClock
-from tests.simulation.ports import Call, Mark
+from simulator.clock import VirtualClock
+from simulator.ports import Call, Mark
 
 NAMESPACE = "demo"
 PLATFORMS = GroupKind(GROUP, PLURAL)

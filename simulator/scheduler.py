@@ -10,13 +10,13 @@ import msgspec
 
 from reconciler.shell.cluster import KubernetesObject
 from sandbox.kinds import Kind
-from tests.simulation.checkers.base import Checker, Written
-from tests.simulation.facts import Facts, InvariantError
-from tests.simulation.faults import Fault, ProcessDiedError
-from tests.simulation.mischief import Mischief
-from tests.simulation.ports import Call
-from tests.simulation.replica import Replica
-from tests.simulation.universe import Universe
+from simulator.checking import Checker, Written
+from simulator.facts import Facts, InvariantError
+from simulator.faults import Fault, ProcessDiedError
+from simulator.mischief import Mischief
+from simulator.ports import Call
+from simulator.replica import Replica
+from simulator.universe import Universe
 
 _Answer = TypeVar("_Answer")
 #: How long a call takes.

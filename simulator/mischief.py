@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from eventstore.vocabulary import ErrorCategory
 from reconciler.shell.cluster import ClusterError, ResourceExpiredError, WatchEvent
-from tests.simulation.faults import Fault, FaultKind, ProcessDiedError
-from tests.simulation.interference import interfere
-from tests.simulation.ports import Call
-from tests.simulation.replica import TTL_SECONDS, Duty, Replica
+from simulator.faults import Fault, FaultKind, ProcessDiedError
+from simulator.interference import interfere
+from simulator.ports import Call
+from simulator.replica import TTL_SECONDS, Duty, Replica
 
 if TYPE_CHECKING:
-    from tests.simulation.scheduler import Simulation
+    from simulator.scheduler import Simulation
 
 _Answer = TypeVar("_Answer")
 Lost = Callable[[Call], Exception]

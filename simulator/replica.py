@@ -29,9 +29,9 @@ from reconciler.shell.states import States
 from reconciler.shell.watches import Watcher, WatchTimes
 from reconciler.shell.work_queue import WorkQueue
 from reconciler.shell.workers import Workers
-from tests.simulation.clock import WallClock
-from tests.simulation.ports import ClusterPort, Gate, LogPort, OutboxPort
-from tests.simulation.universe import Universe
+from simulator.clock import WallClock
+from simulator.ports import ClusterPort, Gate, LogPort, OutboxPort
+from simulator.universe import Universe
 
 HMAC_KEY = b"a key for simulations, and for them only"
 #: Longer than in a cluster: an idle minute of a run should be a few steps.
