@@ -114,37 +114,10 @@ class Replica:
         self.cache = ObjectCache([*(watched.resource.kind for watched in WATCHED), SECRET.kind])
         self.queue: WorkQueue[PlatformKey] = WorkQueue(monotonic)
         self.states = States(log, metrics, monotonic)
-        dependencies = Dependencies(
-            cluster,
-            HMAC_KEY,
-            monotonic,
-            absent_seconds=POLICY.prerequisite_poll_seconds / 2,
-            present_seconds=RESYNC_SECONDS,
-        )
         self.leadership = Leadership(
             log.lease, name, TTL_SECONDS, RENEW_SECONDS, monotonic=monotonic, on_gain=self._on_gain
         )
-        self.reconciler = Reconciler(
-            log=log,
-            states=self.states,
-            sight=Sight(
-                cluster,
-                self.cache,
-                dependencies,
-                HMAC_KEY,
-                policy=self._timing.policy,
-                operator_version=self._timing.version,
-                monotonic=monotonic,
-                secrets_seconds=RESYNC_SECONDS,
-            ),
-            executor=Executor(cluster, self.cache, log),
-            cluster=cluster,
-            cache=self.cache,
-            clock=self.clock,
-            new_id=lambda now: uuid7(now, self._random.randbytes(10)),
-            epoch=self.leadership.epoch,
-            announce=_ignore,
-        )
+        self.reconciler = self._reconciler(cluster)
         eyes = cast("Reconciler", _Eyes(self))
         self._workers = Workers(eyes, self.queue, metrics, self.clock, 1)
         self._stop = threading.Event()
@@ -159,6 +132,36 @@ class Replica:
         self._lease_at = self._announce_at = 0.0
         self._stale_until = monotonic() + STALE_SECONDS
         self._tick_at, self._resync_at = 0.0, monotonic() + RESYNC_SECONDS
+
+    def _reconciler(self, cluster: ClusterPort) -> Reconciler:
+        dependencies = Dependencies(
+            cluster,
+            HMAC_KEY,
+            self.clock.monotonic,
+            absent_seconds=POLICY.prerequisite_poll_seconds / 2,
+            present_seconds=RESYNC_SECONDS,
+        )
+        return Reconciler(
+            log=self.log,
+            states=self.states,
+            sight=Sight(
+                cluster,
+                self.cache,
+                dependencies,
+                HMAC_KEY,
+                policy=self._timing.policy,
+                operator_version=self._timing.version,
+                monotonic=self.clock.monotonic,
+                secrets_seconds=RESYNC_SECONDS,
+            ),
+            executor=Executor(cluster, self.cache, self.log),
+            cluster=cluster,
+            cache=self.cache,
+            clock=self.clock,
+            new_id=lambda now: uuid7(now, self._random.randbytes(10)),
+            epoch=self.leadership.epoch,
+            announce=_ignore,
+        )
 
     def _watcher(self, cluster: ClusterPort, watched: WatchedResource, metrics: Metrics) -> Watcher:
         return Watcher(
