@@ -120,7 +120,7 @@ _REASONS = {
 
 def _attempt(state: PlatformState) -> tuple[str, str]:
     if state.retry.probe:
-        return "SlowProbe", f"looking again after {state.policy.slow_probe_seconds:g} s: {state.retry.message}"
+        return "SlowProbe", f"looking whether it works by now: {state.retry.message}"
     return "RetryDue", f"retry {state.retry.attempt} of {state.policy.retries_max}: {state.retry.message}"
 
 
