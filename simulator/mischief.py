@@ -54,6 +54,16 @@ class Mischief:
             FaultKind.CLOCK_FORWARD: self._set_clock_forward,
         }
 
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """All of them, by their calls."""
+        return tuple(Fault(call, kind) for call, kind in sorted(self._faults.items()))
+
+    def add(self, fault: Fault) -> None:
+        """One more thing that goes wrong, at a call that has not been carried out yet."""
+        self._faults[fault.call] = fault.kind
+        self.kinds = frozenset(self._faults.values())
+
     def perform(self, replica: Replica, call: Call, do: Callable[[], _Answer], lost: Lost, checked: Any) -> _Answer:
         """The call, with what goes wrong at it; `checked` is told before it takes effect.
 

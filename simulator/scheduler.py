@@ -75,6 +75,8 @@ class Simulation:
         self.armed_calls = 0
         #: Called with each step before it is done, for whoever wants to see them.
         self.on_step: Callable[[Step], None] | None = None
+        #: Called with each call that a fault may hit, before anything happens at it.
+        self.on_call: Callable[[Call], None] | None = None
         self._changed_at = 0.0
 
     def _that_override(self, method: str) -> list[Any]:
@@ -113,6 +115,8 @@ class Simulation:
             raise ProcessDiedError
         self.calls.append(call)
         call.index = len(self.calls)
+        if self.on_call and self.armed:
+            self.on_call(call)
         self.universe.clock.advance(CALL_SECONDS)
         answer = self.mischief.perform(replica, call, do, lost, lambda *what: self._ask_checkers(self._on_sent, *what))
         self.took_effect(replica, call)
@@ -182,20 +186,25 @@ class Simulation:
 
     # -- time ------------------------------------------------------------------------------------------------------
 
-    def rest(self, seconds_max: float = STAGE_SECONDS_MAX, until: Callable[[], bool] = lambda: True) -> None:
+    def rest(
+        self, patience: Callable[[], float] = lambda: STAGE_SECONDS_MAX, until: Callable[[], bool] = lambda: True
+    ) -> None:
         """Go on until it is so and nothing is left to do, or nothing changed for a while.
+
+        Args:
+            patience: seconds after which it is too late; asked again and again, for what goes wrong meanwhile counts.
+            until: what it is to come to.
 
         Raises:
             TimeoutError: it did not come to that in time.
         """
         clock = self.universe.clock
-        deadline = clock.monotonic() + seconds_max
-        self._changed_at = clock.monotonic()
+        began = self._changed_at = clock.monotonic()
         while True:
             while self._step():
-                if clock.monotonic() > deadline:
+                if clock.monotonic() > began + patience():
                     break
-            now = clock.monotonic()
+            now, deadline = clock.monotonic(), began + patience()
             if until() and (
                 self._next_due(periodic=False) > now + REST_SECONDS or now - self._changed_at > REST_SECONDS
             ):

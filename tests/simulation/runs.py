@@ -83,21 +83,23 @@ def run(
     checkers: Sequence[Callable[[Facts], Checker]] | None = None,
     log: Callable[[VirtualClock], EventLog] | None = None,
     on_step: Callable[[Simulation, Step], None] | None = None,
+    on_call: Callable[[Simulation, Call], None] | None = None,
 ) -> Run:
     """Tell the story of a workload; compared with `reference`, the same story undisturbed, if that is given."""
     universe = Universe(seed, log)
-    faults = tuple(sorted(faults))
     deeds = Deeds()
     universe.on_write.append(deeds.wrote)
     chosen = all_checkers() if checkers is None else checkers
     simulation = Simulation(universe, seed=seed, faults=faults, checkers=chosen)
     if on_step:
         simulation.on_step = lambda step: on_step(simulation, step)
+    if on_call:
+        simulation.on_call = lambda call: on_call(simulation, call)
     violation = None
     with silent_logs(), _replaced_secrets(seed):
         try:
             _tell(simulation, workload)
-            violation = _compare(workload, universe, deeds, reference, faults)
+            violation = _compare(workload, simulation, deeds, reference)
         except InvariantError as error:
             violation = Violation(error.checker, error.message)
         finally:
@@ -105,7 +107,7 @@ def run(
     return Run(
         workload=workload.name,
         seed=seed,
-        faults=faults,
+        faults=simulation.mischief.faults,
         violation=violation,
         calls=simulation.calls[: simulation.armed_calls],
         calls_total=len(simulation.calls),
@@ -161,11 +163,13 @@ def _tell(simulation: Simulation, workload: Workload) -> None:
 
 
 def _rest(simulation: Simulation, stage: Stage) -> None:
-    try:
+    def patience() -> float:
         # A hand on a Secret is noticed with the resync only.
-        patience = STAGE_SECONDS_MAX + (2 * RESYNC_SECONDS if simulation.mischief.kinds & _ON_CHILDREN else 0.0)
+        seconds = STAGE_SECONDS_MAX + (2 * RESYNC_SECONDS if simulation.mischief.kinds & _ON_CHILDREN else 0.0)
         # After an outage the longest waits of all begin anew.
-        patience += 2 * OUTAGE_SECONDS if simulation.mischief.kinds & _OUTAGES else 0.0
+        return seconds + (2 * OUTAGE_SECONDS if simulation.mischief.kinds & _OUTAGES else 0.0)
+
+    try:
         simulation.rest(patience, until=lambda: stage.until(simulation.universe))
     except TimeoutError:
         # Another hand may have changed what this stage was to come to; the end is what counts then.
@@ -186,14 +190,14 @@ def _check_silence(simulation: Simulation) -> None:
 
 
 def _compare(
-    workload: Workload, universe: Universe, deeds: Deeds, reference: Run | None, faults: tuple[Fault, ...]
+    workload: Workload, simulation: Simulation, deeds: Deeds, reference: Run | None
 ) -> Violation | None:
     if reference is None:
         return None
-    difference = reference.end.difference(end_of(universe, workload.wanted))
+    difference = reference.end.difference(end_of(simulation.universe, workload.wanted))
     if difference:
         return Violation("O2", f"another end than undisturbed: {difference}")
-    if all(fault.kind in SAME_DEEDS for fault in faults):
+    if simulation.mischief.kinds <= SAME_DEEDS:
         difference = reference.deeds.difference(deeds)
         if difference:
             return Violation("O3", f"other deeds than undisturbed: {difference}")
