@@ -166,6 +166,8 @@ class _Comparison:
         self.removed: set[Path] = set()
 
     def _visit(self, old: Any, new: Any, schema: Schema | None, path: Path) -> None:
+        if old is new:
+            return
         schema = resolve(schema)
         shown = old if isinstance(new, _Absent) else new
         if isinstance(shown, dict) and not is_atomic_map(schema) and (old or new) and _fits(old, dict):

@@ -5,12 +5,13 @@ What an update leaves as it was is not held against it, even if the schema has b
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from sandbox.cel import Absent, CelError, CelUnsupportedError, Present, evaluate
 from sandbox.errors import Cause, invalid_value, required, shown, unsupported
 from sandbox.fieldset import element_of
-from sandbox.schemas import INT_OR_STRING, Schema, field_schema, list_keys, list_kind, resolve
+from sandbox.schemas import INT_OR_STRING, Schema, field_schema, list_keys, list_kind, resolve, traits
 from sandbox.structural import right_type, type_name
 from sandbox.values import compact, equal, parse_time, quantity
 
@@ -129,6 +130,7 @@ def _is_instant(text: str) -> bool:
     return True
 
 
+@cache
 def _python_pattern(pattern: str) -> str:
     """Go's `$` is the end of the text; Python's lets a newline follow."""
     return re.sub(r"(?<!\\)\$", r"\\Z", pattern)
@@ -177,9 +179,11 @@ def _array_violations(value: list[Any], schema: Schema, path: str, before: Any, 
 def duplicates(value: Any, schema: Schema | None, path: str = "") -> Iterator[Cause]:
     """Items of keyed lists and sets that are there twice."""
     schema = resolve(schema)
+    if not traits(schema).keyed_lists:
+        return
     if isinstance(value, dict):
         for key, part in value.items():
-            found = field_schema(schema, key)
+            found = field_schema(schema, key) if isinstance(part, (dict, list)) else None
             if found is not None:
                 yield from duplicates(part, found, _join(path, key))
     elif isinstance(value, list):
@@ -197,6 +201,8 @@ def duplicates(value: Any, schema: Schema | None, path: str = "") -> Iterator[Ca
 def rule_violations(value: Any, before: Any, schema: Schema | None, path: str = "") -> Iterator[Cause]:
     """CEL rules (`x-kubernetes-validations`) that do not hold; `before` is `MISSING` on create."""
     schema = resolve(schema)
+    if not traits(schema).rules:
+        return
     for rule in schema.get("x-kubernetes-validations") or []:
         broken = _broken_rule(rule, value, before, schema, path)
         if broken:
@@ -204,7 +210,7 @@ def rule_violations(value: Any, before: Any, schema: Schema | None, path: str = 
     if isinstance(value, dict):
         for key, part in value.items():
             found = field_schema(schema, key)
-            if found is not None:
+            if found is not None and traits(found).rules:
                 yield from rule_violations(part, _part(before, key), found, _join(path, key))
     elif isinstance(value, list):
         for at, item in enumerate(value):

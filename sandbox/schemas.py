@@ -3,7 +3,7 @@
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 Schema = dict[str, Any]
 
@@ -46,6 +46,46 @@ def field_schema(schema: Schema, key: str) -> Schema | None:
     if extra is True or schema.get(PRESERVE):
         return OPEN_SCHEMA
     return None
+
+
+class Traits(NamedTuple):
+    """What is said anywhere in a schema; where nothing is, nobody needs to look for it in a value."""
+
+    rules: bool
+    defaults: bool
+    #: Lists whose items are told apart.
+    keyed_lists: bool
+
+
+#: Schemas are never changed: what was found in one holds as long as it is there, which is why it is kept with it.
+_traits: dict[int, tuple[Schema, Traits]] = {}
+
+
+def traits(schema: Schema) -> Traits:
+    """What is said in a schema and in all schemas of its parts."""
+    known = _traits.get(id(schema))
+    if known is None:
+        parts = _all_parts(schema)
+        rules = any(part.get("x-kubernetes-validations") for part in parts)
+        keyed = any(list_kind(part) != "atomic" for part in parts)
+        known = _traits[id(schema)] = schema, Traits(rules, any("default" in part for part in parts), keyed)
+    return known[1]
+
+
+def _all_parts(schema: Schema) -> list[Schema]:
+    """A schema and every one that can be reached from it; some refer to themselves."""
+    found: dict[int, Schema] = {}
+    left = [schema]
+    while left:
+        part = left.pop()
+        if id(part) in found:
+            continue
+        found[id(part)] = part
+        if "$ref" in part:
+            left.append(resolve(part))
+        left += (part.get("properties") or {}).values()
+        left += [inner for name in ("additionalProperties", "items") if isinstance(inner := part.get(name), dict)]
+    return list(found.values())
 
 
 def is_atomic_map(schema: Schema) -> bool:

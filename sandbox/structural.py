@@ -1,10 +1,11 @@
 """What a structural schema does to an object: unknown fields, pruning, defaults, types. Its checks: schemachecks."""
 
 from collections.abc import Iterator
+from operator import is_
 from typing import Any
 
 from sandbox.fieldset import element_of, show
-from sandbox.schemas import INT_OR_STRING, PRESERVE, Schema, field_schema, list_keys, list_kind, resolve
+from sandbox.schemas import INT_OR_STRING, PRESERVE, Schema, field_schema, list_keys, list_kind, resolve, traits
 from sandbox.values import clone, compact
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -26,7 +27,7 @@ def unknown_fields(value: Any, schema: Schema | None, path: str = "") -> Iterato
             found = field_schema(schema, key)
             if found is None:
                 yield inner
-            else:
+            elif isinstance(part, (dict, list)):
                 yield from unknown_fields(part, found, inner)
     elif isinstance(value, list):
         for at, item in enumerate(value):
@@ -34,18 +35,24 @@ def unknown_fields(value: Any, schema: Schema | None, path: str = "") -> Iterato
 
 
 def prune(value: Any, schema: Schema | None) -> Any:
-    """The value without fields the schema does not know and without nulls it does not allow."""
+    """The value without fields the schema does not know and without nulls it does not allow.
+
+    What has none of them is not copied.
+    """
     schema = resolve(schema)
     if isinstance(value, dict):
-        kept = {}
+        kept, changed = {}, False
         for key, part in value.items():
             found = field_schema(schema, key)
             if found is None or (part is None and not _keeps_null(schema, found)):
+                changed = True
                 continue
-            kept[key] = prune(part, found)
-        return kept
+            kept[key] = pruned = prune(part, found) if isinstance(part, (dict, list)) else part
+            changed = changed or pruned is not part
+        return kept if changed else value
     if isinstance(value, list):
-        return [prune(item, schema.get("items")) for item in value]
+        items = [prune(item, schema.get("items")) for item in value]
+        return value if all(map(is_, items, value)) else items
     return value
 
 
@@ -54,8 +61,10 @@ def _keeps_null(parent: Schema, schema: Schema) -> bool:
 
 
 def with_defaults(value: Any, schema: Schema | None) -> Any:
-    """The value with the schema's defaults filled in."""
+    """The value with the schema's defaults filled in; itself where the schema has none."""
     schema = resolve(schema)
+    if not traits(schema).defaults:
+        return value
     if isinstance(value, dict):
         filled = dict(value)
         for key, part in (schema.get("properties") or {}).items():

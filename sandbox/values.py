@@ -30,21 +30,26 @@ _SUFFIXES = {
 def clone(value: Any) -> Any:
     """A deep copy of a JSON value; several times faster than `copy.deepcopy`."""
     if isinstance(value, dict):
-        return {key: clone(part) for key, part in value.items()}
+        return {key: clone(part) if isinstance(part, (dict, list)) else part for key, part in value.items()}
     if isinstance(value, list):
-        return [clone(part) for part in value]
+        return [clone(part) if isinstance(part, (dict, list)) else part for part in value]
     return value
 
 
 def equal(left: Any, right: Any) -> bool:
     """JSON equality: unlike Python, `True` is not 1."""
-    if isinstance(left, bool) is not isinstance(right, bool):
-        return False
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(equal(part, right[key]) for key, part in left.items())
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(equal, left, right))
-    return bool(left == right)
+    return left is right or (bool(left == right) and _same_truths(left, right))
+
+
+def _same_truths(left: Any, right: Any) -> bool:
+    """Whether two values that are equal to Python have their truth values in the same places."""
+    if left is right:
+        return True
+    if isinstance(left, dict):
+        return all(_same_truths(part, right[key]) for key, part in left.items())
+    if isinstance(left, list):
+        return all(map(_same_truths, left, right))
+    return isinstance(left, bool) is isinstance(right, bool)
 
 
 def dig(value: Any, *path: str, default: Any = None) -> Any:

@@ -139,7 +139,7 @@ def check_unknown_fields(
 
 
 def completed(kind: Kind, item: Object) -> Object:
-    """The object pruned and with defaults; the argument is not kept."""
+    """The object pruned and with defaults; of the argument, only what nobody changes is kept."""
     schema = kind.storage_schema
     if kind.key == CRD_KEY:
         return customkinds.with_names(clone(item))
@@ -148,6 +148,8 @@ def completed(kind: Kind, item: Object) -> Object:
     if kind.custom:
         filled = with_defaults(filled, schema)
     else:
+        # They are filled in deep inside: what is stored already must not change.
+        filled = clone(filled)
         defaults.with_builtin_defaults(kind.kind, filled)
     for field in ("labels", "annotations", "finalizers", "ownerReferences"):
         if not filled["metadata"].get(field, True):
