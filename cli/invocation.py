@@ -3,7 +3,9 @@
 import functools
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, NamedTuple, ParamSpec
@@ -99,6 +101,9 @@ class Invocation(NamedTuple):
 
     def open(self) -> "LedgerSource":
         """The ledger or the bundle, for reading."""
+        session = _SESSION.get()
+        if session is not None:
+            return session[0]
         from audit.bundle_file import read_bundle
         from audit.source import LedgerSource
 
@@ -180,4 +185,19 @@ def current_time() -> datetime:
     """The instant at which the command runs, UTC."""
     from eventstore.clock import system_clock
 
-    return system_clock()
+    session = _SESSION.get()
+    return session[1] if session is not None else system_clock()
+
+
+#: The ledger of `stackledger sim`, and what time it is there: read instead of any other while it is set.
+_SESSION: "ContextVar[tuple[LedgerSource, datetime] | None]" = ContextVar("session", default=None)
+
+
+@contextmanager
+def ledger_of_session(source: "LedgerSource", now: datetime) -> Iterator[None]:
+    """Let reading commands in the block read this ledger, at this instant."""
+    token = _SESSION.set((source, now))
+    try:
+        yield
+    finally:
+        _SESSION.reset(token)

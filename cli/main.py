@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.exceptions import TyperException
 
-from cli import crd, database, diff, explain, export, history, operate, replay, show, status, verify
+from cli import crd, database, diff, explain, export, history, operate, replay, show, sim, status, verify
 from cli.failures import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, report
 from cli.output import note
 from eventstore.dsn import mask_passwords
@@ -42,6 +42,7 @@ app = typer.Typer(
 )
 app.command("run", short_help="Run the operator")(operate.run)
 app.command("demo", short_help="The operator, an emulated cluster and a ledger on this machine")(operate.demo)
+app.command("sim", short_help="A platform's life by hand, on virtual time")(sim.sim)
 app.command("status", short_help="All platforms, or one as a page")(status.status)
 app.command("history", short_help="What happened to a platform, in order")(history.history)
 app.command("show", short_help="A platform as it was at any point")(show.show)

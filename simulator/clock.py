@@ -31,6 +31,10 @@ class VirtualClock:
         while self.monotonic() < monotonic:
             self.microseconds += 1
 
+    def wall(self, monotonic: float) -> datetime:
+        """A monotonic time as a wall clock time."""
+        return START + timedelta(seconds=monotonic)
+
     def at(self, moment: datetime) -> float:
         """A wall clock time as a monotonic one."""
         return (moment - START) / timedelta(seconds=1)

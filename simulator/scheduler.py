@@ -15,7 +15,7 @@ from simulator.facts import Facts, InvariantError
 from simulator.faults import Fault, ProcessDiedError
 from simulator.mischief import Mischief
 from simulator.ports import Call
-from simulator.replica import Replica
+from simulator.replica import Replica, Timing
 from simulator.universe import Universe
 
 _Answer = TypeVar("_Answer")
@@ -64,6 +64,8 @@ class Simulation:
         universe.on_write.append(self._wrote)
         self.replicas: list[Replica] = []
         self._incarnations = 0
+        #: Name of a process -> the build and policy of those that are started under it; the usual ones if absent.
+        self.timings: dict[str, Timing] = {}
         #: (when, name) of processes that come back.
         self._restarts: list[tuple[float, str]] = []
         #: Revision of the cluster before the user last did something.
@@ -96,16 +98,24 @@ class Simulation:
         def gate(call: Call, do: Callable[[], _Answer], lost: Callable[[Call], Exception]) -> _Answer:
             return self._call(cell[0], call, do, lost)
 
-        replica = Replica(self.universe, name, f"{self.seed}/{name}/{self._incarnations}", gate)
+        replica = Replica(self.universe, name, f"{self.seed}/{name}/{self._incarnations}", gate, self.timings.get(name))
         cell.append(replica)
         self.replicas.append(replica)
         return replica
 
     def kill(self, replica: Replica) -> None:
         """End a process; one of the same name comes back a little later."""
+        self.stop(replica)
+        self._restarts.append((self.universe.clock.monotonic() + RESTART_SECONDS, replica.name))
+
+    def stop(self, replica: Replica) -> None:
+        """End a process for good."""
         replica.alive = False
         self.replicas.remove(replica)
-        self._restarts.append((self.universe.clock.monotonic() + RESTART_SECONDS, replica.name))
+
+    def restarts(self) -> list[tuple[float, str]]:
+        """(monotonic time, name) of the processes that come back."""
+        return sorted(self._restarts)
 
     def _call(
         self, replica: Replica, call: Call, do: Callable[[], _Answer], lost: Callable[[Call], Exception]
@@ -213,16 +223,36 @@ class Simulation:
                 raise TimeoutError
             clock.advance_to(min(self._next_due(periodic=True), deadline))
 
-    def wait(self, seconds: float) -> None:
-        """Let so much time pass, with all that happens in it."""
+    def wait(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
+        """Let so much time pass, with all that happens in it, or until it is so; whether it came to that."""
         clock = self.universe.clock
         deadline = clock.monotonic() + seconds
-        while True:
-            while self._step():
-                pass
+        while not until():
+            if self._step():
+                continue
             if clock.monotonic() >= deadline:
-                return
+                return False
             clock.advance_to(min(self._next_due(periodic=True), deadline))
+        return True
+
+    def is_idle(self) -> bool:
+        """Whether nothing is due for a while but what comes back for ever."""
+        return self._next_due(periodic=False) > self.universe.clock.monotonic() + REST_SECONDS
+
+    def step(self) -> Step | None:
+        """Do what is due next, after the time until then; None if nothing ever is."""
+        done: list[Step] = []
+        before, self.on_step = self.on_step, done.append
+        try:
+            clock = self.universe.clock
+            while not self._step():
+                due = min(self._next_due(periodic=False), self._next_due(periodic=True))
+                if due == _NEVER:
+                    return None
+                clock.advance_to(due)
+        finally:
+            self.on_step = before
+        return done[0]
 
     # -- what the checkers see -------------------------------------------------------------------------------------
 
