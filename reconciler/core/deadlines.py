@@ -47,10 +47,12 @@ def failure_of(state: PlatformState, component: ComponentState) -> ComponentFail
         since = max(component.problem_since, began)
         message = f"{problem.subject} {problem.reason}: {problem.message}".strip(": ")
         return ComponentFailure(due_at(since, policy.problem_grace_seconds), problem.reason, message)
-    if component.rollout_since is not None:
+    # One that was rolled out and became unready before it counted as ready is still on its way.
+    on_its_way = component.rollout_since or (unready if component.phase in STARTING else None)
+    if on_its_way is not None:
         if state.failure is not None or state.missing:
             return None  # it is we who are held up, not the component
-        since = max(component.rollout_since, began)
+        since = max(on_its_way, began)
         ready = f"{component.ready_replicas}/{component.desired_replicas} replicas ready"
         message = f"not rolled out within {policy.progress_deadline_seconds:g} s: {ready}"
         return ComponentFailure(due_at(since, policy.progress_deadline_seconds), "ProgressDeadlineExceeded", message)
