@@ -131,9 +131,10 @@ class PolicyAdopted(Observation, frozen=True):
 
 
 class DeletionRequested(Observation, frozen=True):
-    """`metadata.deletionTimestamp` was seen."""
+    """`metadata.deletionTimestamp` was seen; `finalizer`: and our finalizer, of which this log does not know."""
 
     requested_at: datetime
+    finalizer: bool = False
 
 
 class RetryRequested(Observation, frozen=True):

@@ -62,9 +62,8 @@ def fold(state: PlatformState, recorded: Iterable[RecordedEvent]) -> PlatformSta
 
 
 def evolve_platform_observed(state: PlatformState, event: e.PlatformObserved, at: datetime) -> Changes:
-    spec = SpecState(
-        generation=event.generation, digest=event.digest, spec=event.spec, inline_secrets=event.inline_secrets
-    )
+    seen, macs = event, event.inline_secrets
+    spec = SpecState(generation=seen.generation, digest=seen.digest, spec=seen.spec, inline_secrets=macs)
     return {
         "namespace": event.namespace,
         "name": event.name,
@@ -81,9 +80,10 @@ def evolve_policy_adopted(_: PlatformState, event: e.PolicyAdopted, __: datetime
     return {"policy": event.policy, "operator_version": event.operator_version}
 
 
-def evolve_deletion_requested(_: PlatformState, __: e.DeletionRequested, at: datetime) -> Changes:
+def evolve_deletion_requested(state: PlatformState, event: e.DeletionRequested, at: datetime) -> Changes:
     # The deadline of the teardown counts from when we saw it: an operator that was away gets its full time.
-    return {"deletion_requested_at": at, "failure": None, "retry": Retry()}
+    known = state.finalizer or event.finalizer
+    return {"deletion_requested_at": at, "finalizer": known, "failure": None, "retry": Retry()}
 
 
 def evolve_retry_requested(_: PlatformState, event: e.RetryRequested, __: datetime) -> Changes:

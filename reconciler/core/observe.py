@@ -51,7 +51,7 @@ class PlatformSighting(msgspec.Struct, frozen=True, kw_only=True):
     has_finalizer: bool = False
     retry_token: str = ""
     unknown_fields: tuple[str, ...] = ()
-    #: It was read from the API server itself, so that no watch that lags behind explains an older generation.
+    #: It was read from the API server itself, so that no watch that lags behind explains that it is older.
     fresh: bool = False
     #: What a lost log left behind in `.status.ledger`; evidence only, nothing is decided on it.
     ledger_sequence: int = 0
@@ -89,7 +89,7 @@ def observe(state: PlatformState, sighting: Sighting) -> tuple[Observation, ...]
         return () if state.closed or state.version == 0 else (PlatformGone(),)
     if is_behind(state, platform) and not platform.fresh and platform.deletion_requested_at is None:
         return ()  # a cache that lags behind what was already seen
-    if state.closed and platform.deletion_requested_at is not None:
+    if state.closed and platform.deletion_requested_at is not None and not (platform.fresh and platform.has_finalizer):
         return ()  # our part is done: others still hold it with finalizers of their own
     return (
         *_observe_policy(state, sighting),
@@ -137,8 +137,10 @@ def _observe_platform(state: PlatformState, seen: PlatformSighting) -> Iterator[
         )
     if seen.retry_token and seen.retry_token != state.retry_token:
         yield RetryRequested(token=seen.retry_token)
-    if seen.deletion_requested_at is not None and (rewound or state.deletion_requested_at is None):
-        yield DeletionRequested(requested_at=seen.deletion_requested_at)
+    if seen.deletion_requested_at is not None and (rewound or state.closed or state.deletion_requested_at is None):
+        # Of a log that was lost or of a backup: what is to be taken off need not be what this log put on.
+        unknown = seen.has_finalizer and not state.finalizer and not state.finalizer_request
+        yield DeletionRequested(requested_at=seen.deletion_requested_at, finalizer=unknown)
     if state.finalizer and not seen.has_finalizer:
         yield FinalizerStripped()
 

@@ -87,7 +87,7 @@ class Sight:
         if platform is None:
             return Sighting(platform=None, policy=self._policy, operator_version=self._operator_version)
         seen = self._platform(platform)
-        if is_behind(state, seen):
+        if is_behind(state, seen) or (state.closed and seen.deletion_requested_at is not None and seen.has_finalizer):
             seen = self._look_again(seen)
         self._check_secrets(state)
         return Sighting(

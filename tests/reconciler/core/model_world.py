@@ -95,7 +95,9 @@ class ModelWorld(LittleWorld):
         self.broken = True
         before = self.state
         bytes_before = msgspec.json.encode(before)
-        seen = observe(apply_events(before, outcomes, self.now), self.sighting(apply_events(before, outcomes, self.now)))
+        seen = observe(
+            apply_events(before, outcomes, self.now), self.sighting(apply_events(before, outcomes, self.now))
+        )
         inputs = [*outcomes, *seen]
         self.state, concluded = conclude(apply_events(before, inputs, self.now), self.now)
         assert msgspec.json.encode(before) == bytes_before, "a state was changed in place"
@@ -134,7 +136,7 @@ class ModelWorld(LittleWorld):
             retry_token=self.token,
             unknown_fields=parse_spec(redacted.spec, name="prod").unknown_fields,
             # The shell looks again at what is older than what is recorded.
-            fresh=behind,
+            fresh=behind or self.state.closed,
             ledger_sequence=self.state.version,
         )
 

@@ -1,6 +1,7 @@
 """What the state machine model found, each as the shortest story that shows it."""
 
 from eventstore.vocabulary import Phase
+from tests.reconciler.core.model_world import ModelWorld
 from tests.reconciler.core.story import MINIMAL, Story
 
 
@@ -13,3 +14,32 @@ def test_a_component_that_becomes_unready_before_it_counts_as_ready_has_a_deadli
     story.wait(story.policy.progress_deadline_seconds)
     assert story.is_in(Phase.FAILED)
     assert story.state.phase_reason == "ProgressDeadlineExceeded"
+
+
+def test_a_platform_whose_log_was_lost_while_it_was_being_deleted_is_released() -> None:
+    world = ModelWorld()
+    world.create(MINIMAL)
+    world.reconcile()
+    world.delete()
+    world.lose_log(0)
+    let_go(world)
+
+
+def test_a_platform_that_comes_back_from_a_backup_made_while_it_was_being_deleted_is_released() -> None:
+    world = ModelWorld()
+    world.create(MINIMAL)
+    world.reconcile()
+    world.delete()
+    world.save()
+    let_go(world)
+    world.restore()
+    let_go(world)
+
+
+def let_go(world: ModelWorld) -> None:
+    for _ in range(10):
+        world.reconcile()
+        world.settle()
+        world.wait(10)
+    assert not world.exists
+    assert world.state.closed
