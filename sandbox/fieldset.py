@@ -5,8 +5,10 @@ A path is a tuple of elements in their stored form: `f:name` a field, `k:{"name"
 """
 
 import json
+from functools import lru_cache
 from typing import Any, NamedTuple
 
+from sandbox.remembering import by_content
 from sandbox.schemas import Schema, field_schema, is_atomic_map, item_key, list_kind, resolve
 from sandbox.values import compact, equal
 
@@ -31,6 +33,7 @@ _UNOWNED_METADATA = frozenset(
 )
 
 
+@by_content
 def decode(tree: dict[str, Any]) -> FieldSet:
     """The set that a `fieldsV1` object stands for."""
     found: set[Path] = set()
@@ -50,8 +53,9 @@ def _decode(tree: dict[str, Any], path: Path, found: set[Path]) -> None:
             _decode(part, (*path, key), found)
 
 
+@lru_cache(4096)
 def encode(fields: FieldSet) -> dict[str, Any]:
-    """The `fieldsV1` object of a set."""
+    """The `fieldsV1` object of a set; not to be changed."""
     tree: dict[str, Any] = {}
     for path in sorted(fields):
         node = tree
@@ -90,6 +94,7 @@ def element_of(schema: Schema, item: Any) -> str | None:
     return None if key is None else "k:" + compact(key)
 
 
+@by_content
 def fields_of(value: dict[str, Any], schema: Schema) -> FieldSet:
     """Every field an applied object sets, but for those that no manager owns."""
     found: set[Path] = set()

@@ -27,7 +27,7 @@ from sandbox.kinds import CRD_KEY, GroupKind, Kind, Registry, Version
 from sandbox.ownership import ManagerKey
 from sandbox.parts import applied_part, carried_over, is_finished, selected, storage_key
 from sandbox.store import Store
-from sandbox.structural import typed_error
+from sandbox.structural import apply_fault
 from sandbox.values import Object, clone, dig, timestamp
 
 APPLY = "application/apply-patch+yaml"
@@ -259,7 +259,7 @@ class ClusterModel:
         writing.check_name(config, name)
         if "managedFields" in meta:
             raise bad_request("metadata.managedFields must be nil")
-        fault = typed_error(config, version.schema)
+        fault = apply_fault(config, version.schema)
         if fault:
             sent = (body.get("metadata") or {}).get("namespace", "")
             where = f"{sent}/{name}; {kind.group}/{version.name}, Kind={kind.kind}"

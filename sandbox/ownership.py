@@ -109,7 +109,7 @@ def apply(
     earlier = _entry_of(writer, managers)
     previous = managers.pop(earlier) if earlier else Owned(EMPTY, "")
     merged: Object = merge(live, config, schema)
-    _prune(merged, previous.fields, EMPTY.union(wanted, managers_union(managers)), schema)
+    merged = _pruned(merged, previous.fields, EMPTY.union(wanted, managers_union(managers)), schema)
     change = fieldset.compare(live, merged, schema)
     conflicts = {key: owned.fields & change.changed for key, owned in managers.items()}
     conflicts = {key: fields for key, fields in conflicts.items() if fields}
@@ -130,13 +130,16 @@ def _entry_of(writer: ManagerKey, managers: Managers) -> ManagerKey | None:
     return next((key for key in managers if key._replace(api_version="") == writer._replace(api_version="")), None)
 
 
-def _prune(merged: Object, previous: FieldSet, kept: FieldSet, schema: Schema) -> None:
-    """Take out what the manager applied before, no longer applies, and nobody else owns."""
+def _pruned(merged: Object, previous: FieldSet, kept: FieldSet, schema: Schema) -> Object:
+    """Without what the manager applied before, no longer applies, and nobody else owns."""
     if not previous - kept:
-        return
+        return merged
     gone = fieldset.with_named_parents(previous) - fieldset.with_named_parents(kept)
+    # Parts of it are those of the stored object.
+    rest: Object = clone(merged)
     for path in sorted(gone, key=lambda path: (len(path), path)):
-        fieldset.remove(merged, path, schema)
+        fieldset.remove(rest, path, schema)
+    return rest
 
 
 def managers_union(managers: Managers) -> FieldSet:

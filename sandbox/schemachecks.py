@@ -11,6 +11,7 @@ from typing import Any
 from sandbox.cel import Absent, CelError, CelUnsupportedError, Present, evaluate
 from sandbox.errors import Cause, invalid_value, required, shown, unsupported
 from sandbox.fieldset import element_of
+from sandbox.remembering import by_content
 from sandbox.schemas import INT_OR_STRING, Schema, field_schema, list_keys, list_kind, resolve, traits
 from sandbox.structural import right_type, type_name
 from sandbox.values import compact, equal, parse_time, quantity
@@ -74,6 +75,12 @@ def violations(
         yield from _object_violations(value, schema, path, before, name)
     elif isinstance(value, list):
         yield from _array_violations(value, schema, path, before, name)
+
+
+@by_content
+def causes_against(value: Any, schema: Schema | None, path: str = "") -> tuple[Cause, ...]:
+    """`violations` of a value of its own."""
+    return tuple(violations(value, schema, path))
 
 
 def _type_violations(value: Any, schema: Schema, path: str, name: str) -> Iterator[Cause]:

@@ -5,6 +5,7 @@ from operator import is_
 from typing import Any
 
 from sandbox.fieldset import element_of, show
+from sandbox.remembering import by_content
 from sandbox.schemas import INT_OR_STRING, PRESERVE, Schema, field_schema, list_keys, list_kind, resolve, traits
 from sandbox.values import clone, compact
 
@@ -119,6 +120,24 @@ def typed_error(value: Any, schema: Schema | None, path: str = "") -> str | None
     if not right_type(value, schema):
         return f"{path}: {_expectation(value, str(schema.get('type')))}"
     return None
+
+
+@by_content
+def apply_fault(config: Any, schema: Schema) -> str | None:
+    """`typed_error` of a whole configuration."""
+    return typed_error(config, schema)
+
+
+@by_content
+def fitted(body: Any, schema: Schema) -> Any:
+    """A value pruned and with the defaults of its schema; not to be changed."""
+    return with_defaults(prune(body, schema), schema)
+
+
+@by_content
+def pruned(body: Any, schema: Schema) -> Any:
+    """A value pruned; not to be changed."""
+    return prune(body, schema)
 
 
 def _expectation(value: Any, wanted: str) -> str:

@@ -7,9 +7,9 @@ from sandbox import changerules, customkinds, defaults, eventkinds, gotypes, val
 from sandbox.bodies import repeated_fields
 from sandbox.errors import Cause, StatusError, bad_request, causes_of, invalid, invalid_value
 from sandbox.kinds import CRD_KEY, Kind, Version
-from sandbox.schemachecks import custom_causes, violations
+from sandbox.schemachecks import causes_against, custom_causes, violations
 from sandbox.schemas import metadata_schema
-from sandbox.structural import prune, unknown_fields, with_defaults
+from sandbox.structural import fitted, pruned, unknown_fields
 from sandbox.values import Object, clone, equal
 
 #: Metadata that only the server writes.
@@ -76,7 +76,9 @@ def check_types(kind: Kind, version: Version, item: Object) -> None:
     if late:
         raise bad_request(f'Event in version "{version.name}" cannot be handled as a Event: {late}')
     parts = (
-        violations(item["metadata"], metadata_schema(), "metadata") if kind.custom else violations(item, version.schema)
+        violations(item["metadata"], metadata_schema(), "metadata")
+        if kind.custom
+        else causes_against(item, version.schema)
     )
     for reason, text, field in parts:
         # A null decodes to the zero value of any type.
@@ -93,7 +95,7 @@ def check_convertible(kind: Kind, version: Version, name: str, config: Object, s
     Raises:
         StatusError: 500.
     """
-    if kind.custom or all(gotypes.QUANTITY not in text for _, text, _ in violations(config, version.schema)):
+    if kind.custom or all(gotypes.QUANTITY not in text for _, text, _ in causes_against(config, version.schema)):
         return
     api_version = kind.api_version(version.name)
     where = f"{(sent.get('metadata') or {}).get('namespace', '')}/{name}; {kind.group}/{version.name}, Kind={kind.kind}"
@@ -143,12 +145,13 @@ def completed(kind: Kind, item: Object) -> Object:
     schema = kind.storage_schema
     if kind.key == CRD_KEY:
         return customkinds.with_names(clone(item))
-    meta = prune(item["metadata"], metadata_schema())
-    filled: Object = {**prune(item, schema), "metadata": {key: part for key, part in meta.items() if part is not None}}
-    if kind.custom:
-        filled = with_defaults(filled, schema)
-    else:
-        # They are filled in deep inside: what is stored already must not change.
+    meta = pruned(item["metadata"], metadata_schema())
+    rest = {key: part for key, part in item.items() if key != "metadata"}
+    body: Object = fitted(rest, schema) if kind.custom else pruned(rest, schema)
+    body = {**body, "metadata": {key: part for key, part in meta.items() if part is not None}}
+    filled: Object = {key: body[key] for key in dict.fromkeys((*item, *body)) if key in body}
+    if not kind.custom:
+        # They are filled in deep inside.
         filled = clone(filled)
         defaults.with_builtin_defaults(kind.kind, filled)
     for field in ("labels", "annotations", "finalizers", "ownerReferences"):

@@ -206,3 +206,14 @@ def test_what_cannot_be_typed_is_a_500_as_in_a_cluster(bench: Bench, spec: Objec
     assert refused.value.code == 500
     prefix = "failed to create typed patch object (default/w1; example.com/v1beta1, Kind=Widget): "
     assert refused.value.message == prefix + fault
+
+
+def test_an_apply_that_drops_a_part_leaves_the_object_as_it_was_stored(bench: Bench) -> None:
+    bench.apply(config_map(a="1"), manager="one")
+    bench.apply(config_map(b="2"), manager="two")
+    stored = bench.model.store.items(bench.target(config_map())[0].key, "default")
+    before = next(item for item in stored if item["metadata"]["name"] == "c1")
+    without = {key: part for key, part in config_map().items() if key != "data"}
+    after = bench.apply(without, manager="one")
+    assert after["data"] == {"b": "2"}
+    assert before["data"] == {"a": "1", "b": "2"}
