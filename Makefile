@@ -52,6 +52,17 @@ lint: $(STAMP) ## Style, types and the direction of imports
 test: lint ## Everything that can be checked without a cluster
 	@$(BIN)/python -m pytest -n $(WORKERS)
 
+.PHONY: faults
+faults: $(STAMP) ## Every single fault at every call of ten workloads, in the simulator (five minutes)
+	@$(BIN)/python -m tests.simulation --every --processes $(WORKERS)
+
+# SEEDS seeds from FROM on: as many orders of everything, with pairs and triples of faults.
+SEEDS ?= 20
+FROM ?= 1
+.PHONY: soak
+soak: $(STAMP) ## SEEDS=n: n random orders of ten workloads, with pairs and triples of faults drawn by each
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --seed $(FROM) --processes $(WORKERS)
+
 .PHONY: bench
 bench: $(STAMP) ## Speed against the peers, in one run; fails when a bar is missed
 	@$(BIN)/python -m benchmarks

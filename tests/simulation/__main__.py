@@ -2,17 +2,16 @@
 
 python -m tests.simulation --workload create --seed 3 --fault 17:post   # one run, step by step with --show
 python -m tests.simulation --workload all --every                       # every single fault of every workload
-python -m tests.simulation --workload all --seeds 200 --faults 2        # random order and pairs of faults
+python -m tests.simulation --workload all --seeds 200 --faults 3        # random order; two faults, and three
 """
 
 import argparse
 import sys
-from collections.abc import Iterator
 
 from simulator.faults import Fault, FaultKind, parse_faults
 from simulator.scheduler import Simulation, Step
-from tests.simulation.exhaustive import single_faults, try_faults, undisturbed
-from tests.simulation.many import Task, go_through, report
+from tests.simulation.exhaustive import try_faults, undisturbed
+from tests.simulation.many import every_fault, report, soak
 from tests.simulation.runs import run
 from tests.simulation.workloads import WORKLOADS
 
@@ -26,10 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
     names = list(WORKLOADS) if chosen.workload == "all" else [chosen.workload]
     if chosen.every:
         kinds = [FaultKind(kind) for kind in chosen.kinds.split(",") if kind] or list(FaultKind)
-        return go_through(list(_every(names, chosen.seed, kinds)), chosen.processes)
+        return every_fault(names, kinds, seed=chosen.seed, processes=chosen.processes)
     if chosen.seeds:
         seeds = range(chosen.seed or 1, (chosen.seed or 1) + chosen.seeds)
-        return go_through([Task(name, seed, drawn=chosen.faults) for seed in seeds for name in names], chosen.processes)
+        return soak(names, seeds, lists=chosen.lists, faults_max=chosen.faults, processes=chosen.processes)
     failed = [_repeat(name, chosen.seed, parse_faults(chosen.fault), show=chosen.show) for name in names]
     return int(any(failed))
 
@@ -43,16 +42,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--every", action="store_true", help="every single fault at every call")
     parser.add_argument("--kinds", default="", help=f"with --every: only these of {', '.join(FaultKind)}")
     parser.add_argument("--seeds", type=int, default=0, help="so many seeds, with faults drawn by each")
-    parser.add_argument("--faults", type=int, default=2, help="with --seeds: how many faults each run has")
+    parser.add_argument("--faults", type=int, default=3, help="with --seeds: how many faults a run has at most")
+    parser.add_argument("--lists", type=int, default=6, help="with --seeds: how many lists of faults for each seed")
     parser.add_argument("--processes", type=int, default=2, help="how many runs go on at once")
     return parser
-
-
-def _every(names: list[str], seed: int, kinds: list[FaultKind]) -> Iterator[Task]:
-    for name in names:
-        for kind in kinds:
-            for fault in single_faults(undisturbed(name, seed), kind):
-                yield Task(name, seed, (fault,))
 
 
 def _repeat(name: str, seed: int, faults: tuple[Fault, ...], *, show: bool) -> bool:

@@ -30,6 +30,27 @@ _OTHER_HANDS = frozenset(
         FaultKind.CLOCK_FORWARD,
     }
 )
+#: Only a watch that tells something can tell it otherwise.
+_ONLY_NEWS = frozenset(
+    {FaultKind.GONE_TWICE, FaultKind.WATCH_BUG, FaultKind.REORDER, FaultKind.REPLAY, FaultKind.LOSE_EVENTS}
+)
+_CHILDREN = frozenset({"cluster.apply", "cluster.apply_new", "cluster.delete"})
+_OF_US = _CHILDREN | {"cluster.finalizers", "cluster.status"}
+#: Kind -> the calls at which it means something that no other kind means.
+_ONLY_AT = {
+    FaultKind.ODD_ANSWER: _OF_US | {"cluster.get"},
+    FaultKind.FORBIDDEN: _OF_US,
+    FaultKind.CONFLICTS: frozenset({"cluster.apply", "cluster.status", "cluster.finalizers", "log.append"}),
+    FaultKind.HANG: _OF_US | {"lease.renew", "lease.acquire"},
+    FaultKind.STEAL: frozenset({"log.append", "lease.renew"}),
+    FaultKind.USURP: _OF_US | {"log.append"},
+    FaultKind.OTHER_BUILD: frozenset({"log.append"}),
+    FaultKind.RESTORED: _OF_US,
+    FaultKind.CLOCK_HOUR_BACK: frozenset({"log.append"}),
+    FaultKind.CLOCK_YEARS_AHEAD: frozenset({"log.append"}),
+    FaultKind.END_NAMESPACE: _OF_US - {"cluster.delete"},
+    FaultKind.FIGHT: _CHILDREN - {"cluster.delete"},
+}
 
 
 @cache
@@ -44,19 +65,29 @@ def undisturbed(workload: str, seed: int = 0) -> Run:
 def single_faults(reference: Run, kind: FaultKind) -> Iterator[Fault]:
     """The faults of a kind, one for each call at which it means something."""
     for call in reference.calls:
-        if _means_something(call, kind):
+        if means_something(call, kind):
             yield Fault(call.index, kind)
 
 
-def _means_something(call: Call, kind: FaultKind) -> bool:
+def means_something(call: Call, kind: FaultKind) -> bool:
+    """Whether a fault of this kind can be at the call, and is not one that another call or kind stands for."""
     if kind in _ONLY_WRITES:
         return call.writes
     if kind in _ONLY_WATCHES:
         return call.verb == "cluster.watch"
+    if kind in _ONLY_NEWS:
+        return call.heard > 0
+    if kind in _ONLY_AT:
+        return call.verb in _ONLY_AT[kind]
     if kind in _OTHER_HANDS:
         # What a watch will tell is the same whether it happened just before it or somewhat earlier.
         return call.writes or call.verb == "cluster.get"
     return True
+
+
+def can_be_at(call: Call, kind: FaultKind) -> bool:
+    """The same of a call that has not been answered yet."""
+    return call.verb == "cluster.watch" if kind in _ONLY_NEWS else means_something(call, kind)
 
 
 def try_faults(workload: Workload, *faults: Fault, seed: int = 0) -> Run:

@@ -1,63 +1,120 @@
-"""Many runs, on several processors."""
+"""Many runs, several at a time: progress while they go on, a table in the end, the command of each that failed."""
 
+import os
 import sys
 import time
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Iterable, Sequence
+from typing import TextIO
 
-import msgspec
-
-from simulator.faults import Fault
-from tests.simulation.exhaustive import try_faults, undisturbed
-from tests.simulation.runs import Run
+from simulator.faults import FaultKind
+from tests.simulation.exhaustive import single_faults, undisturbed
+from tests.simulation.forking import Faults, Told, told_of, walk
+from tests.simulation.runs import Run, run
 from tests.simulation.sampling import sampled
-from tests.simulation.shrinking import shrink
 from tests.simulation.workloads import WORKLOADS
 
-
-class Task(msgspec.Struct, frozen=True):
-    """A run to be made."""
-
-    workload: str
-    seed: int = 0
-    faults: tuple[Fault, ...] = ()
-    #: So many faults are drawn by the seed.
-    drawn: int = 0
+#: How often progress is told.
+_PROGRESS_SECONDS = 10.0
 
 
-def make(task: Task) -> Run:
-    """The run; if it failed, with as few faults as fail."""
-    faults = task.faults
-    if task.drawn:
-        faults = sampled(undisturbed(task.workload, task.seed), task.drawn, task.seed)
-    found = try_faults(WORKLOADS[task.workload], *faults, seed=task.seed)
-    return shrink(found) if found.violation is not None else found
-
-
-def report(found: Run) -> str:
+def report(found: Run | Told) -> str:
     """What came of it, and the command that repeats it."""
-    verdict = f"{found.violation.checker}: {found.violation.message}" if found.violation else "every invariant held"
+    told = found if isinstance(found, Told) else told_of(found)
+    verdict = f"{told.violation.checker}: {told.violation.message}" if told.violation else "every invariant held"
     return (
-        f"{found.workload}: {found.calls_total} calls, {found.steps} steps, {found.seconds:.0f} virtual seconds, "
-        f"{found.digest[:12]}: {verdict}\n  {found.command}"
+        f"{told.workload}: {told.calls} calls, {told.steps} steps, {told.seconds:.0f} virtual seconds, "
+        f"{told.digest[:12]}: {verdict}\n  {told.command}"
     )
 
 
-def go_through(tasks: Sequence[Task], processes: int) -> int:
-    """Make all runs and print those that failed; the exit code."""
-    began, failed, steps, calls = time.monotonic(), 0, 0, 0
-    # Forked: what was compiled and rendered once is there for all.
-    with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
-        for found in pool.map(make, tasks, chunksize=8):
-            steps, calls = steps + found.steps, calls + found.calls_total
-            if found.violation is not None:
-                failed += 1
-                print(report(found), flush=True)
-    seconds = max(time.monotonic() - began, 1e-9)
-    print(
-        f"{len(tasks)} runs, {failed} failed, {seconds:.0f} s, "
-        f"{steps / seconds:.0f} steps/s, {calls / seconds:.0f} calls/s",
-        file=sys.stderr,
-    )
-    return int(failed > 0)
+class _Row:
+    """What is told of one workload."""
+
+    def __init__(self) -> None:
+        self.calls = self.runs = self.steps = self.violations = 0
+        self.seconds = 0.0
+
+
+class Tally:
+    """Counts runs, tells how far they are, and keeps those that failed."""
+
+    def __init__(self, expected: int = 0, out: TextIO = sys.stdout) -> None:
+        self._expected, self._out = expected, out
+        self._rows: dict[str, _Row] = {}
+        self._began = self._told_at = time.monotonic()
+        self.failed: list[Told] = []
+
+    def row(self, workload: str) -> _Row:
+        """That of a workload."""
+        return self._rows.setdefault(workload, _Row())
+
+    def take(self, told: Told) -> None:
+        """One more run."""
+        row = self.row(told.workload)
+        row.runs, row.steps = row.runs + 1, row.steps + told.steps
+        if told.violation is not None:
+            row.violations += 1
+            self.failed.append(told)
+            print(report(told), file=self._out, flush=True)
+        now = time.monotonic()
+        if now - self._told_at >= _PROGRESS_SECONDS:
+            self._told_at = now
+            runs = sum(one.runs for one in self._rows.values())
+            of = f" of {self._expected}" if self._expected else ""
+            print(
+                f"{now - self._began:4.0f} s: {runs}{of} runs, {len(self.failed)} failed; at {told.workload}",
+                file=self._out,
+                flush=True,
+            )
+
+    def end(self) -> int:
+        """Print the table and the commands of what failed; the exit code."""
+        print(f"\n{'workload':<18}{'calls':>7}{'runs':>8}{'seconds':>9}{'violations':>12}", file=self._out)
+        for name, row in self._rows.items():
+            print(f"{name:<18}{row.calls:>7}{row.runs:>8}{row.seconds:>9.1f}{row.violations:>12}", file=self._out)
+        seconds = max(time.monotonic() - self._began, 1e-9)
+        runs, steps = (sum(getattr(row, name) for row in self._rows.values()) for name in ("runs", "steps"))
+        calls = sum(row.calls for row in self._rows.values())
+        print(f"{'all':<18}{calls:>7}{runs:>8}{seconds:>9.1f}{len(self.failed):>12}", file=self._out)
+        print(f"{steps / seconds:,.0f} platform-steps per second on {os.cpu_count()} processors", file=self._out)
+        for told in self.failed:
+            print(f"  {told.command}", file=self._out)
+        self._out.flush()
+        return int(bool(self.failed))
+
+
+def every_fault(
+    names: Sequence[str], kinds: Iterable[FaultKind], *, seed: int = 0, processes: int = 2, stride: int = 1
+) -> int:
+    """Every single fault of these kinds at every call of these workloads, or of so many one; the exit code."""
+    kinds = list(kinds)
+    plans = {name: _single(name, kinds, seed)[::stride] for name in names}
+    tally = Tally(sum(map(len, plans.values())))
+    for name in names:
+        _walk_through(tally, undisturbed(name, seed), plans[name], processes)
+    return tally.end()
+
+
+def _single(name: str, kinds: Iterable[FaultKind], seed: int) -> list[Faults]:
+    return [(fault,) for kind in kinds for fault in single_faults(undisturbed(name, seed), kind)]
+
+
+def soak(names: Sequence[str], seeds: Sequence[int], *, lists: int = 6, faults_max: int = 3, processes: int = 2) -> int:
+    """Everybody in an order that a seed draws, with so many lists of two faults or more for each; the exit code."""
+    tally = Tally(len(seeds) * len(names) * (lists + 1))
+    for seed in seeds:
+        for name in names:
+            reference = run(WORKLOADS[name], seed=seed)
+            tally.take(told_of(reference))
+            if reference.violation is None:
+                counts = range(2, faults_max + 1) if faults_max > 1 else [1]
+                plans = [sampled(reference, counts[which % len(counts)], seed, which) for which in range(lists)]
+                _walk_through(tally, reference, plans, processes)
+    return tally.end()
+
+
+def _walk_through(tally: Tally, reference: Run, plans: Sequence[Faults], processes: int) -> None:
+    row, began = tally.row(reference.workload), time.monotonic()
+    walk(reference, plans, take=tally.take, processes=processes)
+    row.calls = len(reference.calls)
+    row.seconds += time.monotonic() - began

@@ -9,10 +9,11 @@ import msgspec
 
 from eventstore.log import EventLog
 from reconciler.shell import executor
+from reconciler.shell.watches import WatchTimes
 from simulator.checking import Checker
 from simulator.clock import VirtualClock
 from simulator.facts import Facts, InvariantError
-from simulator.faults import OPEN_END, SAME_DEEDS, Fault, FaultKind, format_faults
+from simulator.faults import ON_CHILDREN, OPEN_END, OUTAGES, SAME_DEEDS, Fault, FaultKind, format_faults
 from simulator.interference import remove_foreign
 from simulator.mischief import OUTAGE_SECONDS
 from simulator.mischief import SILENCE_SECONDS as WATCH_SILENCE_SECONDS
@@ -27,8 +28,8 @@ from tests.simulation.workloads import Stage, Workload
 
 #: After the last fault and the last wish: so long nothing may be written any more.
 SILENCE_SECONDS = 600.0
-_OUTAGES = frozenset({FaultKind.STORE_DOWN, FaultKind.API_DOWN})
-_ON_CHILDREN = frozenset({FaultKind.EDIT_CHILD, FaultKind.LOSE_CHILD, FaultKind.REPLACE_CHILD})
+#: When everything is listed anew, whatever the watches say.
+RELIST_SECONDS = WatchTimes().relist_seconds
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -59,8 +60,13 @@ class Run(msgspec.Struct, kw_only=True):
     @property
     def command(self) -> str:
         """What repeats it."""
-        faults = f" --fault {format_faults(self.faults)}" if self.faults else ""
-        return f"python -m tests.simulation --workload {self.workload} --seed {self.seed}{faults}"
+        return command_of(self.workload, self.seed, self.faults)
+
+
+def command_of(workload: str, seed: int, faults: Iterable[Fault]) -> str:
+    """What repeats a run."""
+    listed = format_faults(faults)
+    return f"python -m tests.simulation --workload {workload} --seed {seed}{f' --fault {listed}' if listed else ''}"
 
 
 class _Secrets:
@@ -142,18 +148,23 @@ def _tell(simulation: Simulation, workload: Workload) -> None:
     simulation.start("replica-0")
     for stage in workload.stages:
         simulation.wished_at = universe.model.store.revision
+        universe.make_namespace()
         stage.do(universe)
         _rest(simulation, stage)
     simulation.disarm()
-    if simulation.mischief.kinds & _ON_CHILDREN:
+    if simulation.mischief.kinds & ON_CHILDREN:
         # Secrets are not watched: a hand on one of them is noticed at the second resync at the latest.
         simulation.wait(2 * RESYNC_SECONDS)
-    if simulation.mischief.kinds & _OUTAGES:
+    if simulation.mischief.kinds & OUTAGES:
         # What was put off has its time.
         simulation.wait(2 * OUTAGE_SECONDS)
     if FaultKind.SILENT in simulation.mischief.kinds:
         # What such a watch did not tell comes when it is given up.
         simulation.wait(WATCH_SILENCE_SECONDS)
+    if FaultKind.LOSE_EVENTS in simulation.mischief.kinds:
+        # What no watch tells comes with the next list.
+        simulation.wait(RELIST_SECONDS)
+    universe.make_namespace()
     remove_foreign(universe)
     # What was refused because of a foreign object is tried again when somebody asks for it.
     workload.reassert(universe, retry=FaultKind.REPLACE_CHILD in simulation.mischief.kinds)
@@ -165,9 +176,12 @@ def _tell(simulation: Simulation, workload: Workload) -> None:
 def _rest(simulation: Simulation, stage: Stage) -> None:
     def patience() -> float:
         # A hand on a Secret is noticed with the resync only.
-        seconds = STAGE_SECONDS_MAX + (2 * RESYNC_SECONDS if simulation.mischief.kinds & _ON_CHILDREN else 0.0)
+        seconds = STAGE_SECONDS_MAX + (2 * RESYNC_SECONDS if simulation.mischief.kinds & ON_CHILDREN else 0.0)
+        seconds += RELIST_SECONDS if FaultKind.LOSE_EVENTS in simulation.mischief.kinds else 0.0
+        # What was to come at an instant comes when the clock is there again.
+        seconds += 3600.0 if FaultKind.CLOCK_HOUR_BACK in simulation.mischief.kinds else 0.0
         # After an outage the longest waits of all begin anew.
-        return seconds + (2 * OUTAGE_SECONDS if simulation.mischief.kinds & _OUTAGES else 0.0)
+        return seconds + (2 * OUTAGE_SECONDS if simulation.mischief.kinds & OUTAGES else 0.0)
 
     try:
         simulation.rest(patience, until=lambda: stage.until(simulation.universe))
@@ -189,9 +203,7 @@ def _check_silence(simulation: Simulation) -> None:
         raise InvariantError("E1", f"not silent at the end: {newest}, revision {before[1]} to {after[1]}")
 
 
-def _compare(
-    workload: Workload, simulation: Simulation, deeds: Deeds, reference: Run | None
-) -> Violation | None:
+def _compare(workload: Workload, simulation: Simulation, deeds: Deeds, reference: Run | None) -> Violation | None:
     if reference is None:
         return None
     difference = reference.end.difference(end_of(simulation.universe, workload.wanted))

@@ -3,11 +3,22 @@
 from random import Random
 
 from simulator.faults import Fault, FaultKind
+from tests.simulation.exhaustive import means_something
 from tests.simulation.runs import Run
 
+#: The second of two faults comes in the middle of what the first one led to, half of the time.
+_SOON_CALLS = 20
 
-def sampled(reference: Run, count: int, seed: int) -> tuple[Fault, ...]:
-    """So many faults at different calls of a run; a call that comes to be another one because of the first counts."""
-    draw = Random(f"{seed}/{reference.workload}/faults")
-    calls = draw.sample(range(1, len(reference.calls) + 1), min(count, len(reference.calls)))
-    return tuple(Fault(call, draw.choice(list(FaultKind))) for call in sorted(calls))
+
+def sampled(reference: Run, count: int, seed: int, which: int = 0) -> tuple[Fault, ...]:
+    """So many faults for a run: the first at a call of `reference`, each other from its call on, where it can be."""
+    draw = Random(f"{seed}/{reference.workload}/faults/{which}")
+    calls = reference.calls
+    at = draw.randrange(len(calls))
+    kinds = [kind for kind in FaultKind if means_something(calls[at], kind)]
+    faults = [Fault(at + 1, draw.choice(kinds))]
+    while len(faults) < count:
+        soon = draw.random() < 0.5
+        after = draw.randint(1, _SOON_CALLS) if soon else draw.randint(1, len(calls))
+        faults.append(Fault(faults[-1].call + after, draw.choice(list(FaultKind))))
+    return tuple(faults)
