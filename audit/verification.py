@@ -214,7 +214,8 @@ def referenced_digests(event: Event) -> Iterator[str]:
     if isinstance(event, ApplyRequested):
         yield event.digest
     elif isinstance(event, LastKnownGoodRecorded | BackupCompleted):
-        yield from event.manifests.values()
+        # Older builds named objects too that were never made.
+        yield from filter(None, event.manifests.values())
 
 
 def _content_faults(log: ReadableLog, decoded: Sequence[tuple[int, Event]]) -> Iterator[Fault]:

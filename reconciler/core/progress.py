@@ -60,7 +60,12 @@ def _decide_ready(state: PlatformState) -> Decisions:
                 generation=state.accepted.generation,
                 digest=state.accepted.digest,
                 versions=state.accepted.versions,
-                manifests={key: child.applied_digest for key, child in sorted(state.objects.items())},
+                manifests={
+                    # Some were asked for, wanted no longer before anybody had made them, and are only known by name.
+                    key: child.applied_digest
+                    for key, child in sorted(state.objects.items())
+                    if child.applied_digest
+                },
             )
         )
     if state.rolling_back:

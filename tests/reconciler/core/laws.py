@@ -196,7 +196,8 @@ class Laws:
             assert isinstance(event, _STARTS_ANEW), f"S19: {event} starts the counter anew"
         if isinstance(event, e.RetryReset):
             assert self._since_reset & set(_EARNS[event.reason]), f"S19: reset because of {event.reason}"
-        if isinstance(event, _STARTS_ANEW):
+        if isinstance(event, (*_STARTS_ANEW, e.PolicyAdopted)):
+            # With another policy there may be more retries to spend.
             self._exhausted = False
         if isinstance(event, e.RetryReset):
             self._since_reset.clear()
@@ -211,6 +212,7 @@ class Laws:
         assert before.phase is Phase.READY, f"S20: recorded while {before.phase}"
         assert is_complete(before), "S20: recorded before all was verified"
         assert before.known_good is None or before.known_good.spec.digest != event.digest, "S20: recorded twice"
+        assert all(event.manifests.values()), "S20: an object without a manifest"
         for wanted in desired_objects(before):
             child = before.objects[wanted.key]
             assert event.manifests[wanted.key] == child.applied_digest, f"S20: {wanted.ref}"

@@ -1,8 +1,9 @@
 """What the state machine model found, each as the shortest story that shows it."""
 
-from eventstore.vocabulary import Phase
+from eventstore import events as e
+from eventstore.vocabulary import ErrorCategory, Phase
 from tests.reconciler.core.model_world import ModelWorld
-from tests.reconciler.core.story import MINIMAL, Story
+from tests.reconciler.core.story import MINIMAL, PAIR, Story
 
 
 def test_a_component_that_becomes_unready_before_it_counts_as_ready_has_a_deadline() -> None:
@@ -43,3 +44,14 @@ def let_go(world: ModelWorld) -> None:
         world.wait(10)
     assert not world.exists
     assert world.state.closed
+
+
+def test_what_last_worked_names_nothing_that_was_asked_for_and_never_made() -> None:
+    story = Story(PAIR)
+    story.carry_out()
+    story.fail(ErrorCategory.TRANSIENT, "Unreachable")
+    story.edit({"components": {"loki": {}}})
+    story.wait(10)
+    story.install()
+    (good,) = story.all(e.LastKnownGoodRecorded)
+    assert all(good.manifests.values())
