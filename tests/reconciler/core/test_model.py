@@ -3,14 +3,18 @@
 import os
 
 from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from tests.reconciler.core.model_machine import PlatformMachine
 
 #: Set STACKLEDGER_WALKS for a longer search.
-WALKS = int(os.environ.get("STACKLEDGER_WALKS", "120"))
+WALKS = int(os.environ.get("STACKLEDGER_WALKS", "150"))
+#: Things that happen in one run.
+STEPS = 30
 
 
-class TestPlatform(PlatformMachine.TestCase):
-    settings = settings(
-        max_examples=WALKS, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+def test_whatever_happens_to_a_platform_every_pass_keeps_the_laws_and_in_the_end_it_is_what_was_asked_for() -> None:
+    chosen = settings(
+        max_examples=WALKS, stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck)
     )
+    run_state_machine_as_test(PlatformMachine, settings=chosen)  # type: ignore[no-untyped-call]  # Hypothesis has no types for it
