@@ -5,7 +5,8 @@ Every outcome is a frozen event, success or not. Nothing is retried in here: the
 
 import secrets
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 import msgspec
 
@@ -40,6 +41,16 @@ NAMESPACE_ENDS = frozenset({"NamespaceTerminating", "NamespaceGone"})
 _decode_manifest = msgspec.json.Decoder(Manifest).decode
 
 
+class MayAct(Protocol):
+    """Whether this process may still write: by its own clock, or `surely`, which asks the log."""
+
+    def __call__(self, *, surely: bool = False) -> bool: ...
+
+
+def _always(*, surely: bool = False) -> bool:
+    return True
+
+
 class Executor:
     """Sends the writes of one platform to the cluster."""
 
@@ -51,12 +62,13 @@ class Executor:
         state: PlatformState,
         requests: Iterable[Request],
         platform: KubernetesObject,
-        may_act: Callable[[], bool] = lambda: True,
+        may_act: MayAct = _always,
     ) -> Iterator[Outcome]:
         """Outcome after outcome; it stops where the next call would fail as well: no server, or no namespace.
 
         `may_act` is asked before each write: a process that stood still may have lost its lease in the middle. What it
-        does not carry out stays open, for whoever has the lease now.
+        does not carry out stays open, for whoever has the lease now. Before what could undo a successor's work the log
+        is asked: a lease that was taken away before its time is not known to any clock.
         """
         for request in requests:
             if not may_act():
@@ -69,14 +81,16 @@ class Executor:
                     return
 
     def _carry_out(
-        self, state: PlatformState, request: Request, platform: KubernetesObject, may_act: Callable[[], bool]
+        self, state: PlatformState, request: Request, platform: KubernetesObject, may_act: MayAct
     ) -> Iterator[Outcome]:
         if request.ref is None:
             yield self._change_finalizer(state, request, platform)
         elif request.digest:
             yield from self._apply(state, request, request.ref, platform, may_act)
         else:
-            yield self._delete(state, request, request.ref)
+            # A successor may want it again by now; a platform on its way out wants nothing any more.
+            if state.deletion_requested_at is not None or may_act(surely=True):
+                yield self._delete(state, request, request.ref)
 
     # -- finalizer -------------------------------------------------------------------------------------------------
 
@@ -86,13 +100,18 @@ class Executor:
         found: KubernetesObject | None = platform
         for attempt in range(FINALIZER_ATTEMPTS_MAX):
             if found is None or found["metadata"]["uid"] != state.stream_id:
+                self._note_gone(state, adding=adding)
                 break
             present = list(found["metadata"].get("finalizers", []))
             wanted = [*present, FINALIZER] if adding else [name for name in present if name != FINALIZER]
             if (FINALIZER in present) == adding:
                 break
+            if not adding and not found["metadata"].get("deletionTimestamp"):
+                text = f"{KIND} {state.namespace}/{state.name} is not on its way out any more"
+                raise ClusterError(ErrorCategory.TRANSIENT, "Conflict", text)
             try:
-                self._write_finalizers(state, wanted, found)
+                if not self._write_finalizers(state, wanted, found):
+                    self._note_gone(state, adding=adding)
                 break
             except ClusterError as error:
                 if error.reason != "Conflict" or attempt == FINALIZER_ATTEMPTS_MAX - 1:
@@ -103,7 +122,14 @@ class Executor:
                     self._cache.remember(PLATFORM, found)
         return FinalizerAdded(request=request.version) if adding else FinalizerReleased(request=request.version)
 
-    def _write_finalizers(self, state: PlatformState, wanted: list[str], found: KubernetesObject) -> None:
+    def _note_gone(self, state: PlatformState, *, adding: bool) -> None:
+        """The server says so before the watch does: taken for there, the finalizer would be missed again and again."""
+        self._cache.forget(PLATFORM, state.namespace, state.name, state.stream_id)
+        if adding:
+            raise ClusterError(ErrorCategory.TRANSIENT, "NotFound", f"{KIND} {state.namespace}/{state.name} is gone")
+
+    def _write_finalizers(self, state: PlatformState, wanted: list[str], found: KubernetesObject) -> bool:
+        """Whether it was there."""
         updated = self._cluster.set_finalizers(
             PLATFORM,
             state.namespace,
@@ -114,6 +140,7 @@ class Executor:
         )
         if updated is not None:
             self._cache.remember(PLATFORM, updated)
+        return updated is not None
 
     # -- apply -----------------------------------------------------------------------------------------------------
 
@@ -123,7 +150,7 @@ class Executor:
         request: Request,
         ref: ObjectRef,
         platform: KubernetesObject,
-        may_act: Callable[[], bool],
+        may_act: MayAct,
     ) -> Iterator[Outcome]:
         manifest = self._manifest(state, request.digest)
         resource = resource_for(ref.api_version, ref.kind)
@@ -153,7 +180,7 @@ class Executor:
             )
 
     def _apply_over(
-        self, resource: Resource, body: KubernetesObject, before: KubernetesObject, may_act: Callable[[], bool]
+        self, resource: Resource, body: KubernetesObject, before: KubernetesObject, may_act: MayAct
     ) -> KubernetesObject | None:
         """Apply over this very object as it was seen, and nothing newer; None if this process may not act any more.
 
@@ -162,7 +189,7 @@ class Executor:
         """
         namespace = body["metadata"]["namespace"]
         for _ in range(CONFLICTS_MAX):
-            if not may_act():
+            if not may_act(surely=True):
                 return None
             seen = {key: before["metadata"][key] for key in ("uid", "resourceVersion")}
             try:

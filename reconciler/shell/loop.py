@@ -8,6 +8,7 @@ for it is committed; what came of it is appended with the next round.
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -194,7 +195,8 @@ class Reconciler:
             requests = open_requests(known.state, now)
             if not requests or platform is None:
                 break
-            outcomes = tuple(self._executor.execute(known.state, requests, platform, lambda: self._epoch() == epoch))
+            may_act = partial(self._may_act, epoch)
+            outcomes = tuple(self._executor.execute(known.state, requests, platform, may_act))
             platform = self._resource(key, stream_id)
         else:
             # What came of the last writes is recorded before others get their turn.
@@ -210,6 +212,17 @@ class Reconciler:
                 return Result(again_after_seconds=0.0)
         again = _again_after(known.state, self._clock.now(), unfinished=bool(requests))
         return Result(min((wait for wait in (again, details_due) if wait is not None), default=None))
+
+    def _may_act(self, epoch: int, *, surely: bool = False) -> bool:
+        """Whether the lease still counts: by our own clock, or (`surely`) as its row in the log says now.
+
+        Raises:
+            StoreUnavailableError: the log cannot be asked.
+        """
+        if self._epoch() != epoch or not surely:
+            return self._epoch() == epoch
+        lease = self._log.lease.current()
+        return lease is not None and lease.epoch == epoch
 
     def _resource(self, key: PlatformKey, stream_id: str) -> KubernetesObject | None:
         # A resource of the same name with another uid is another platform: for this stream the resource is gone.
