@@ -70,8 +70,9 @@ class StatusWriter:
         try:
             written = self._cluster.apply_status(PLATFORM, metadata["namespace"], body)
         except ClusterError as error:
-            if error.status in {404, 409} and error.reason != "ApiMissing":
-                return  # deleted, or made again, in between: the watch tells
+            # Deleted, or made again, in between: the watch tells. Of a conflict with another writer nobody tells.
+            if error.status in {404, 409} and error.reason not in {"ApiMissing", "Conflict"}:
+                return
             raise
         self._cache.remember(PLATFORM, written)
         self._written_at[metadata["uid"]] = self._clock.monotonic()
