@@ -123,11 +123,13 @@ class Watcher:
         return self._times.reopen_seconds
 
     def _list(self, reason: str, stop: threading.Event) -> None:
+        # A list is not older than what was known before it was asked for, be it from the answer to a write of ours.
+        known = max(_number(self._version), self._cache.newest(self.kind, self._namespace))
         page = self._cluster.list_all(self._watched.resource, self._namespace, self._watched.label_selector)
         if stop.is_set():
             # A hung thread that came back after it was replaced: what it has is old.
             return
-        rewound = _is_older(page.resource_version, self._version)
+        rewound = 0 <= _number(page.resource_version) < known
         changed = self._cache.replace(self.kind, self._namespace, page, rewound=rewound)
         if reason == "error":
             # A change may have reached the cache and nobody else: then it is no news any more, and still unseen.
@@ -201,8 +203,9 @@ class Watcher:
         return max(delay * (0.5 + self._jitter() / 2), at_least or 0.0)
 
 
-def _is_older(version: str, than: str) -> bool:
-    return version.isdigit() and than.isdigit() and int(version) < int(than)
+def _number(version: str) -> int:
+    """A resourceVersion as a number; -1 if it is not one."""
+    return int(version) if version.isdigit() else -1
 
 
 #: Thread restarts of one watcher within an hour after which the process is no longer trusted to mend itself.

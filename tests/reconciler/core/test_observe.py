@@ -78,7 +78,8 @@ def test_a_deletion_that_the_backup_does_not_know_is_not_carried_on(story: Story
     seen = observe(story.state, sighted(story, generation=1, fresh=True, has_finalizer=True))
     story.see(*seen)
     assert story.state.deletion_requested_at is None
-    assert not any(child.deleting or child.request for child in story.state.objects.values())
+    assert not any(child.deleting for child in story.state.objects.values())
+    assert all(child.requested_digest for child in story.state.objects.values()), "what is there is applied once more"
     assert not any(isinstance(event, e.DeleteRequested) for event in story.last)
 
 
