@@ -156,6 +156,31 @@ class Store:
                 self._remember(key, (meta.get("namespace", ""), meta["name"]), item)
             self.revision = self.compacted = revision
 
+    def rewind(self, revision: int) -> list[Change]:
+        """Go back to a revision that is not below `compacted`, as etcd does when a backup is restored.
+
+        Revisions will be given out again, and the history before this one is gone; what this changed.
+        """
+        with self.lock:
+            first: dict[Place, Change] = {}
+            for change in self._log:
+                if change.revision > revision:
+                    first.setdefault((change.key, change.name), change)
+            undone = []
+            for (key, name), change in first.items():
+                now = self.get(key, name)
+                self._forget(key, name, now)
+                if change.before is not None:
+                    self._remember(key, name, change.before)
+                if now is not change.before:
+                    shown = change.before if change.before is not None else now
+                    assert shown is not None
+                    undone.append(Change(revision, key, name, now, change.before, shown))
+            self._drop(len(self._log))
+            self.revision = self.compacted = revision
+            self.changed.notify_all()
+            return undone
+
 
 def path_of(name: Name) -> str:
     """`namespace/name`, or the name alone: what lists are sorted by."""

@@ -1,6 +1,7 @@
 """What other people do to a platform in the middle of something."""
 
 import copy
+from contextlib import suppress
 from typing import Any
 
 from reconciler.shell.cluster import KubernetesObject
@@ -69,6 +70,19 @@ def _replace_child(universe: Universe, platform: KubernetesObject) -> None:
     universe.create(kind, {**body, "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels}})
 
 
+def fight_back(universe: Universe, title: str) -> None:
+    """Somebody sets again what we have just set, in `Kind/name`."""
+    kind_name, _, name = title.partition("/")
+    kind = next(one for one in universe.model.registry.all() if one.kind == kind_name)
+    with suppress(StatusError):
+        labels = {"app.kubernetes.io/part-of": "somebody-else"}
+        universe.merge(kind, name, {"metadata": {"labels": labels}})
+
+
+def _end_namespace(universe: Universe, _platform: KubernetesObject) -> None:
+    universe.delete_namespace()
+
+
 def remove_foreign(universe: Universe) -> None:
     """Whoever put something into the place of a child takes it away again."""
     for kind in universe.model.registry.all():
@@ -90,4 +104,5 @@ _ACTS = {
     FaultKind.EDIT_CHILD: _edit_child,
     FaultKind.REPLACE_CHILD: _replace_child,
     FaultKind.SPOIL_STATUS: _spoil_status,
+    FaultKind.END_NAMESPACE: _end_namespace,
 }

@@ -4,12 +4,16 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from eventstore.events import Policy
 from eventstore.vocabulary import ErrorCategory
 from reconciler.shell.cluster import ClusterError, ResourceExpiredError, WatchEvent
+from reconciler.shell.leadership import MARGIN
+from simulator.answers import conflict, forbidden, odd_answer, took_effect
+from simulator.deliveries import delivered
 from simulator.faults import Fault, FaultKind, ProcessDiedError
-from simulator.interference import interfere
-from simulator.ports import Call
-from simulator.replica import TTL_SECONDS, Duty, Replica
+from simulator.interference import fight_back, interfere
+from simulator.ports import Call, unreachable
+from simulator.replica import RENEW_SECONDS, TTL_SECONDS, Duty, Replica, Timing
 
 if TYPE_CHECKING:
     from simulator.scheduler import Simulation
@@ -20,6 +24,14 @@ Lost = Callable[[Call], Exception]
 OUTAGE_SECONDS, CLOCK_STEP_SECONDS = 300.0, 30.0
 #: A watch that says nothing is given up after so long.
 SILENCE_SECONDS = 90.0
+#: How long a call takes that does not come back before its deadline.
+HANG_SECONDS = 90.0
+#: How often somebody is faster in a row, and how often somebody edits an object again.
+CONFLICTS, FIGHTS = 3, 4
+#: Another release: it says so, and has other times.
+OTHER_BUILD = Timing(policy=Policy(retry_initial_seconds=11.0, health_grace_seconds=31.0), version="simulated-next")
+#: These happen once the call has taken effect.
+_AFTERWARDS = frozenset({FaultKind.POST, FaultKind.DIE_AFTER, FaultKind.HANG})
 _CLUSTER, _STORE = ("cluster.",), ("log.", "lease.", "outbox.")
 
 
@@ -33,25 +45,47 @@ class Mischief:
         self.kinds = frozenset(self._faults.values())
         #: Beginning of verbs -> until when their server is away.
         self._away: dict[tuple[str, ...], float] = {}
+        #: Verb and kind -> until when it is forbidden.
+        self._forbidden: dict[tuple[str, str], float] = {}
+        #: Process, verb and key -> what its next calls like that get.
+        self._coming: dict[tuple[str, str, str], list[Lost]] = {}
+        #: `Service/prod-prometheus` -> how often somebody will still edit it after us.
+        self._fights: dict[str, int] = {}
         #: Name of a process -> revision of the cluster that its successor will see first.
         self.stale: dict[str, int] = {}
         self._acts: dict[FaultKind, Callable[[Replica, Call, Lost], None]] = {
             FaultKind.PRE: _lose,
             FaultKind.POST: _nothing,
-            FaultKind.DIE_AFTER: _nothing,
+            FaultKind.DIE_AFTER: self._kill,
             FaultKind.COALESCE: _nothing,
             FaultKind.REPEAT: _nothing,
+            FaultKind.REORDER: _nothing,
+            FaultKind.REPLAY: _nothing,
+            FaultKind.LOSE_EVENTS: _nothing,
             FaultKind.DIE_BEFORE: self._kill,
             FaultKind.DIE_STALE: self._kill_and_lag,
             FaultKind.TAKEOVER: self._let_another_act,
             FaultKind.TAKEOVER_EDIT: self._edit_and_let_another_act,
             FaultKind.DEPOSE: self._depose,
+            FaultKind.STEAL: self._steal,
+            FaultKind.USURP: self._usurp,
+            FaultKind.OTHER_BUILD: self._kill_and_build,
             FaultKind.GONE: _expire,
+            FaultKind.GONE_TWICE: self._expire_twice,
+            FaultKind.WATCH_BUG: _raise_a_surprise,
+            FaultKind.ODD_ANSWER: self._answer_oddly,
+            FaultKind.CONFLICTS: self._be_faster,
+            FaultKind.FORBIDDEN: self._forbid,
+            FaultKind.HANG: self._hang,
+            FaultKind.FIGHT: self._fight,
+            FaultKind.RESTORED: self._restore_cluster,
             FaultKind.SILENT: self._say_nothing,
             FaultKind.STORE_DOWN: self._take_store_away,
             FaultKind.API_DOWN: self._take_api_away,
             FaultKind.CLOCK_BACK: self._set_clock_back,
             FaultKind.CLOCK_FORWARD: self._set_clock_forward,
+            FaultKind.CLOCK_HOUR_BACK: self._set_clock_an_hour_back,
+            FaultKind.CLOCK_YEARS_AHEAD: self._set_clock_years_ahead,
         }
 
     @property
@@ -76,25 +110,36 @@ class Mischief:
             act = self._acts.get(fault)
             if act is None:
                 interfere(fault, simulation.universe)
-            else:
+            elif fault not in _AFTERWARDS:
                 act(replica, call, lost)
             if not replica.alive:
                 raise ProcessDiedError
-        if any(call.verb.startswith(verbs) and self._now() < until for verbs, until in self._away.items()):
-            raise lost(call)
+        refused = self._refusal(replica, call, lost)
+        if refused is not None:
+            raise refused
         checked(replica, call)
         answer = self._answer(replica, call, do)
-        if fault is FaultKind.POST:
+        if fault in _AFTERWARDS:
             simulation.took_effect(replica, call)
-            raise lost(call)
-        if fault is FaultKind.DIE_AFTER:
-            simulation.took_effect(replica, call)
-            self._kill(replica, call, lost)
-            raise ProcessDiedError
-        if fault in (FaultKind.COALESCE, FaultKind.REPEAT) and call.verb == "cluster.watch":
+            self._acts[fault](replica, call, lost)
+            raise lost(call) if replica.alive else ProcessDiedError
+        if fault is FaultKind.ODD_ANSWER:
+            raise odd_answer(call)
+        if call.verb == "cluster.watch":
             seen = cast("list[WatchEvent]", answer)
-            return cast("_Answer", _coalesced(seen) if fault is FaultKind.COALESCE else _repeated(seen))
+            call.heard = sum(event.type != "BOOKMARK" for event in seen)
+            return cast("_Answer", delivered(fault, seen, call, simulation.universe) if fault else seen)
+        self._answer_back(replica, call)
         return answer
+
+    def _refusal(self, replica: Replica, call: Call, lost: Lost) -> Exception | None:
+        """What this call gets for something that happened at an earlier one."""
+        if any(call.verb.startswith(verbs) and self._now() < until for verbs, until in self._away.items()):
+            return lost(call)
+        if call.resource is not None and self._now() < self._forbidden.get((call.verb, call.resource.kind), 0.0):
+            return forbidden(call)
+        coming = self._coming.get((replica.name, call.verb, call.key))
+        return coming.pop()(call) if coming else None
 
     def _answer(self, replica: Replica, call: Call, do: Callable[[], _Answer]) -> _Answer:
         universe = self._simulation.universe
@@ -104,6 +149,12 @@ class Mischief:
             return cast("_Answer", [])
         with universe.written_by(replica.name):
             return do()
+
+    def _answer_back(self, replica: Replica, call: Call) -> None:
+        """Somebody who fights for an object has his turn after each of our writes to it."""
+        if call.verb in ("cluster.apply", "cluster.apply_new") and self._fights.get(call.key, 0):
+            self._fights[call.key] -= 1
+            fight_back(self._simulation.universe, call.key)
 
     def _now(self) -> float:
         return self._simulation.universe.clock.monotonic()
@@ -143,6 +194,36 @@ class Mischief:
         others = [one for one in self._simulation.replicas if one is not replica]
         return others[0] if others else self._simulation.start("replica-1")
 
+    def _kill_and_build(self, replica: Replica, _call: Call, _lost: Lost) -> None:
+        """The next process of this name is of another build, the one after it of the first one again."""
+        simulation = self._simulation
+        before = simulation.timings.pop(replica.name, None)
+        if before is None:
+            simulation.timings[replica.name] = OTHER_BUILD
+        simulation.kill(replica)
+
+    def _steal(self, _replica: Replica, _call: Call, _lost: Lost) -> None:
+        """The row is somebody else's all at once."""
+        lease = self._simulation.universe.log.lease
+        current = lease.current()
+        if current is not None:
+            lease.release(current)
+        lease.acquire("somebody-else", TTL_SECONDS)
+
+    def _usurp(self, replica: Replica, call: Call, _lost: Lost) -> None:
+        """The row runs out before its time, and another process has it and acts; this one's clock says nothing."""
+        universe = self._simulation.universe
+        interfere(FaultKind.EDIT, universe)
+        current = universe.log.lease.current()
+        if current is None:
+            return
+        replica.stalled, replica.slept_at = True, call.index
+        self._other(replica)
+        universe.log.lease.release(current)
+        # Shorter than what is left of the time that it was granted, however long ago it asked.
+        self._simulation.wait(TTL_SECONDS * (1 - MARGIN) - RENEW_SECONDS - 2.0)
+        replica.stalled = False
+
     # -- servers and clocks ----------------------------------------------------------------------------------------
 
     def _take_store_away(self, _replica: Replica, _call: Call, _lost: Lost) -> None:
@@ -156,6 +237,47 @@ class Mischief:
 
     def _set_clock_forward(self, replica: Replica, _call: Call, _lost: Lost) -> None:
         replica.clock.wrong_by_seconds += CLOCK_STEP_SECONDS
+
+    def _set_clock_an_hour_back(self, replica: Replica, _call: Call, _lost: Lost) -> None:
+        replica.clock.wrong_by_seconds -= 3600.0
+
+    def _set_clock_years_ahead(self, replica: Replica, _call: Call, _lost: Lost) -> None:
+        replica.clock.wrong_by_seconds += 10 * 365 * 86400.0
+
+    def _restore_cluster(self, _replica: Replica, _call: Call, _lost: Lost) -> None:
+        """A backup from before the last wish is put back, and every connection is cut."""
+        simulation = self._simulation
+        simulation.universe.restore(simulation.wished_at)
+        for replica in simulation.replicas:
+            for kind in replica.cut_watches():
+                self._coming[replica.name, "cluster.watch", kind] = [unreachable]
+
+    def _forbid(self, _replica: Replica, call: Call, _lost: Lost) -> None:
+        if call.resource is not None:
+            self._forbidden[call.verb, call.resource.kind] = self._now() + OUTAGE_SECONDS
+
+    def _answer_oddly(self, replica: Replica, call: Call, lost: Lost) -> None:
+        if call.resource is None:
+            _lose(replica, call, lost)
+        elif not took_effect(call):
+            raise odd_answer(call)
+
+    def _be_faster(self, replica: Replica, call: Call, _lost: Lost) -> None:
+        self._coming[replica.name, call.verb, call.key] = [conflict] * CONFLICTS
+
+    def _hang(self, replica: Replica, call: Call, _lost: Lost) -> None:
+        """No answer comes; whoever waits for it waits, and the rest of the process goes on."""
+        waits = "lease" if call.verb.startswith("lease.") else "work" if replica.working_on else "announce"
+        replica.hung.add(waits)
+        self._simulation.wait(HANG_SECONDS)
+        replica.hung.discard(waits)
+
+    def _fight(self, _replica: Replica, call: Call, _lost: Lost) -> None:
+        self._fights[call.key] = FIGHTS
+
+    def _expire_twice(self, replica: Replica, call: Call, lost: Lost) -> None:
+        self._coming[replica.name, call.verb, call.key] = [_expired]
+        _expire(replica, call, lost)
 
     def _say_nothing(self, replica: Replica, call: Call, _lost: Lost) -> None:
         """A half-open connection: the watch hears nothing until it is given up. The process goes on meanwhile."""
@@ -172,22 +294,15 @@ def _lose(_replica: Replica, call: Call, lost: Lost) -> None:
 
 
 def _expire(_replica: Replica, call: Call, _lost: Lost) -> None:
-    raise ResourceExpiredError(ErrorCategory.TRANSIENT, "Expired", f"410 for {call.key}")
+    raise _expired(call)
 
 
-def _coalesced(seen: list[WatchEvent]) -> list[WatchEvent]:
-    """Of each object only what came last."""
-    last: dict[str, WatchEvent] = {}
-    for event in seen:
-        key = str(event.object["metadata"].get("uid", ""))
-        last.pop(key, None)
-        last[key] = event
-    return list(last.values())
+def _expired(call: Call) -> ClusterError:
+    return ResourceExpiredError(ErrorCategory.TRANSIENT, "Expired", f"410 for {call.key}")
 
 
-def _repeated(seen: list[WatchEvent]) -> list[WatchEvent]:
-    """Everything once more, from the beginning."""
-    return [*seen, *seen]
+def _raise_a_surprise(_replica: Replica, call: Call, _lost: Lost) -> None:
+    raise RuntimeError(f"nobody thought of this in {call.verb} of {call.key}")
 
 
 def _next_of(replica: Replica) -> Duty | None:

@@ -34,6 +34,8 @@ class Call(msgspec.Struct, kw_only=True):
     #: What is sent: a body, finalizers, events.
     sent: Any = None
     uid: str = ""
+    #: How many events a watch was answered with, bookmarks not counted.
+    heard: int = 0
 
     def __str__(self) -> str:
         return f"{self.index} {self.replica} {self.verb} {self.key}"
@@ -112,6 +114,7 @@ class ClusterPort:
             "",
             lambda: list(self._cluster.watch(resource, resource_version, namespace, label_selector, seconds=seconds)),
             writes=False,
+            sent=label_selector,
         )
         yield from seen
 

@@ -102,6 +102,10 @@ class Replica:
         self.stalled = False
         #: The call at which it last stood still.
         self.slept_at = 0
+        #: Duties that wait for an answer which does not come; the others go on.
+        self.hung: set[str] = set()
+        #: Kinds whose watch has lost its connection.
+        self._cut: set[str] = set()
         #: What its passes raised that no pass should raise.
         self.crashes: list[str] = []
         self.working_on: PlatformKey | None = None
@@ -180,6 +184,12 @@ class Replica:
 
     def duties(self) -> Iterator[Duty]:
         """Everything that its threads would do, and when; in the order of an unhurried process."""
+        if self.hung:
+            yield from (duty for duty in self._duties() if duty.name not in self.hung)
+        else:
+            yield from self._duties()
+
+    def _duties(self) -> Iterator[Duty]:
         for watcher in self._watchers:
             yield self._watch_duty(watcher)
         if not all(watcher.synced.is_set() for watcher in self._watchers):
@@ -198,6 +208,11 @@ class Replica:
         """The watch of a kind hears nothing for so long."""
         self._held[kind] = self.clock.monotonic() + seconds
 
+    def cut_watches(self) -> set[str]:
+        """Every connection is lost: each watch finds out with its next step; their kinds."""
+        self._cut = {watcher.kind for watcher in self._watchers}
+        return set(self._cut)
+
     def leads(self) -> bool:
         """Whether it believes that it may act."""
         return self.leadership.epoch() is not None
@@ -212,7 +227,7 @@ class Replica:
         at = self._watch_at[watcher.kind]
         seen = int(watcher._version or -1)
         changed = self._universe.changed_at.get(watcher.kind, 0) > seen or bool(watcher._list_reason)
-        if changed or watcher.problem:
+        if changed or watcher.problem or watcher.kind in self._cut:
             return Duty(f"watch {watcher.kind}", at, lambda: self._watch(watcher))
         listed_at = self.clock.monotonic() + watcher._list_due_seconds()
         return Duty(f"watch {watcher.kind}", max(at, listed_at + 0.001), lambda: self._watch(watcher), periodic=True)
@@ -221,6 +236,7 @@ class Replica:
         if watcher.synced.is_set() and self.lags():
             self._watch_at[watcher.kind] = self._stale_until
             return
+        self._cut.discard(watcher.kind)
         pause = watcher.step(self._stop)
         self._watch_at[watcher.kind] = max(self.clock.monotonic() + pause, self._held.pop(watcher.kind, 0.0))
 
@@ -244,7 +260,7 @@ class Replica:
             return _NEVER
         clock = self._universe.clock
         due = [
-            clock.at(stored.record.due_at)
+            clock.at(stored.record.due_at) - self.clock.wrong_by_seconds
             for stored in self._universe.log.list_states()
             if stored.record.due_at is not None and not self._is_served(stored.stream_id, stored.version)
         ]

@@ -16,7 +16,7 @@ from reconciler.shell.cluster import KubernetesObject, ListPage
 from sandbox import deletion
 from sandbox.cluster import SandboxCluster
 from sandbox.customkinds import kind_of
-from sandbox.kinds import GroupKind, Kind
+from sandbox.kinds import NAMESPACE_KEY, GroupKind, Kind
 from sandbox.model import APPLY, MERGE, ClusterModel, Write
 from sandbox.parts import selected, storage_key
 from sandbox.values import clone
@@ -25,6 +25,9 @@ from simulator.clock import VirtualClock
 from simulator.ports import Call, Mark
 
 NAMESPACE = "demo"
+#: After a backup was put back: the time in which the watches find out, and nothing is inferred from absence.
+GRACE_SECONDS = 120.0
+_LONG_SECONDS = 1e9
 PLATFORMS = GroupKind(GROUP, PLURAL)
 #: Who writes when no replica and no user does.
 WORLD = "world"
@@ -55,11 +58,12 @@ class Universe:
         self.model.on_write.append(self._wrote)
         self.world = World(self.model, Settings(ready_delay_seconds=1.0, stop_delay_seconds=0.5))
         self.world.bootstrap()
-        namespace = self.model.registry.find(GroupKind("", "namespaces"))
-        self.model.create(namespace, namespace.versions[0], "", {"metadata": {"name": NAMESPACE}}, Write())
+        self.make_namespace()
         self.cluster = SandboxCluster(self.model)
         self.log: EventLog = log(self.clock) if log else InMemoryEventLog(self.clock.now)
         self.outbox = Mark()
+        #: When the cluster last went back to a backup (monotonic); long ago if it never did.
+        self.restored_at = -_LONG_SECONDS
 
     def _new_id(self) -> str:
         return str(UUID(int=self._ids.getrandbits(128), version=4))
@@ -77,6 +81,10 @@ class Universe:
             yield
         finally:
             self.writer = before
+
+    def was_just_restored(self) -> bool:
+        """Whether so little time has passed since a backup was put back that nobody can be expected to know."""
+        return self.clock.monotonic() - self.restored_at < GRACE_SECONDS
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -106,6 +114,27 @@ class Universe:
         matches = selected(kind, str(call.sent or ""), "")
         items = [item for item in self.model.store.items_at(kind.key, None, revision) if matches(item)]
         return ListPage([clone(self.model.view(kind, version, item)) for item in items], str(revision))
+
+    # -- what happens to it ----------------------------------------------------------------------------------------
+
+    def make_namespace(self) -> None:
+        """`kubectl create namespace`, if it is not there."""
+        kind = self.model.registry.find(NAMESPACE_KEY)
+        if self.model.store.get(NAMESPACE_KEY, ("", NAMESPACE)) is None:
+            self.model.create(kind, kind.versions[0], "", {"metadata": {"name": NAMESPACE}}, Write())
+
+    def restore(self, revision: int) -> None:
+        """The cluster goes back to what it was at a revision; versions that were given out are given out again."""
+        self.restored_at = self.clock.monotonic()
+        undone = self.model.store.rewind(max(revision, self.model.store.compacted))
+        now = self.model.store.revision
+        self.changed_at = {kind: min(at, now) for kind, at in self.changed_at.items()}
+        with self.written_by("backup"):
+            for change in undone:
+                kind = self.model.registry.find(change.key)
+                for hook in self.model.on_write:
+                    hook(kind, change.before, change.after)
+        self.world.touch()
 
     # -- what people do --------------------------------------------------------------------------------------------
 
@@ -137,6 +166,11 @@ class Universe:
         """`kubectl delete --wait=false`."""
         with self.written_by(USER):
             deletion.delete(self.model, kind, NAMESPACE, name)
+
+    def delete_namespace(self) -> None:
+        """`kubectl delete namespace --wait=false`."""
+        with self.written_by(USER):
+            deletion.delete(self.model, self.model.registry.find(NAMESPACE_KEY), "", NAMESPACE)
 
     def delete_platform(self, name: str) -> None:
         """`kubectl delete obsp`, if it is there."""

@@ -21,7 +21,7 @@ from simulator.ports import Call
 from simulator.quiet import silent_logs
 from simulator.replica import RESYNC_SECONDS
 from simulator.scheduler import STAGE_SECONDS_MAX, Simulation, Step
-from simulator.universe import Universe
+from simulator.universe import GRACE_SECONDS, Universe
 from tests.simulation.checkers.all import all_checkers
 from tests.simulation.deeds import Deeds, End, end_of
 from tests.simulation.workloads import Stage, Workload
@@ -164,6 +164,9 @@ def _tell(simulation: Simulation, workload: Workload) -> None:
     if FaultKind.LOSE_EVENTS in simulation.mischief.kinds:
         # What no watch tells comes with the next list.
         simulation.wait(RELIST_SECONDS)
+    if FaultKind.RESTORED in simulation.mischief.kinds:
+        # Nothing is taken for gone before that.
+        simulation.wait(GRACE_SECONDS)
     universe.make_namespace()
     remove_foreign(universe)
     # What was refused because of a foreign object is tried again when somebody asks for it.

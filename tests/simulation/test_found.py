@@ -11,17 +11,34 @@ FOUND = [
     # Somebody replaced a child just before it was written to: it was taken over on the word of an old cache.
     ("edit", 0, "61:replace-child"),
     # What stood in the way was gone, and was still taken for there on the word of an old cache: Failed for good.
-    ("upgrade", 1, "84:replace-child"),
+    ("upgrade", 1, "85:replace-child"),
     ("create", 0, "31:replace-child"),
     # A process that had stood still went on with what it had planned, over what its successor had done since.
     ("edit", 0, "30:takeover-edit"),
     ("edit", 0, "33:takeover-edit"),
     ("edit", 0, "36:takeover-edit"),
     # The same with the one write that was already on its way: it undid a rollback, and nobody noticed.
-    ("failing-upgrade", 0, "62:takeover"),
-    ("edit", 0, "62:takeover-edit"),
+    ("failing-upgrade", 0, "63:takeover"),
+    ("edit", 0, "63:takeover-edit"),
     # A stored state has its keys in another order than a folded one: what was superseded, in another order.
-    ("scale", 0, "121:takeover-edit"),
+    ("scale", 0, "122:takeover-edit"),
+    # The lease was taken away before its time, which no clock of ours tells: S10, an old manifest over a newer one.
+    ("create", 0, "32:usurp"),
+    ("edit", 0, "34:usurp"),
+    # A write of the status met somebody else's three times, and was given up until the next change: E1.
+    ("create", 0, "74:conflicts"),
+    # The cluster came back from a backup just before the finalizer went: it was taken off what was not deleted: S13.
+    ("delete", 0, "115:restored"),
+    # After a restored backup one version was given out twice, for two contents: E1, what was there was not seen.
+    ("edit", 0, "67:restored"),
+    # It had gone back by less than our own writes were ahead of the watch: E1, conflicts without end.
+    ("scale", 0, "91:restored"),
+    # Children of older content, owned by the same hands: E1, nobody saw a difference.
+    ("pause", 0, "72:restored"),
+    # The finalizer was "added" to what was gone, missed, and added again, thousands of times: E8.
+    ("recreate", 0, "91:restored"),
+    # What failed about a deletion that the backup does not know was waited for, for good: E1.
+    ("recreate", 0, "75:restored"),
 ]
 
 

@@ -63,7 +63,8 @@ class Forward(Checker):
 
     def wrote(self, written: Written) -> None:
         """What a status says it has seen grows, and is not beyond what there is."""
-        if self._late:
+        if self._late or self.facts.universe.was_just_restored():
+            self._shown.clear()
             return
         if written.kind.kind != KIND or not written.writer.startswith("replica") or written.after is None:
             return

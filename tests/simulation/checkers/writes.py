@@ -176,6 +176,13 @@ class Deletions(Checker):
             self.fail(f"{call}: it belongs to {owner_uid(found) or 'nobody'}, not to {stream_id or 'the platform'}")
 
 
+def _loses_finalizer(written: Written) -> bool:
+    if written.kind.kind != KIND or written.before is None:
+        return False
+    after = written.after is not None and FINALIZER in (written.after["metadata"].get("finalizers") or ())
+    return FINALIZER in (written.before["metadata"].get("finalizers") or ()) and not after
+
+
 class Finalizers(Checker):
     """The finalizer is there before the first child, and goes only when the children are gone or named as orphans."""
 
@@ -194,13 +201,12 @@ class Finalizers(Checker):
         """A child has an owner with the finalizer; an owner without it has no children."""
         if not written.writer.startswith("replica"):
             return
+        if self.facts.universe.was_just_restored() and not _loses_finalizer(written):
+            return
         if written.before is None and owner_uid(written.item):
             self._check_child(written)
-        elif written.kind.kind == KIND and written.before is not None:
-            before = FINALIZER in (written.before["metadata"].get("finalizers") or ())
-            after = written.after is not None and FINALIZER in (written.after["metadata"].get("finalizers") or ())
-            if before and not after:
-                self._check_release(written)
+        elif _loses_finalizer(written):
+            self._check_release(written)
 
     def _check_child(self, written: Written) -> None:
         uid = owner_uid(written.item)
