@@ -34,13 +34,17 @@ def decide_components(state: PlatformState, now: datetime) -> Decisions:
         step = _step(state, name, component, now, gate_open=gate_open)
         if step:
             return step
-        gate_open = gate_open and _is_settled(state, name, component)
+        gate_open = gate_open and _is_settled(state, name, component) and component.unready_since is None
     return ()
 
 
 def decide_completion(state: PlatformState) -> Decisions:
-    """Installing or Upgrading to Ready, and what is put down once the platform is Ready as a whole."""
-    if not is_complete(state) or state.paused:
+    """Installing or Upgrading to Ready, and what is put down once the platform is Ready as a whole.
+
+    A component that was ready and is not any more is given time to recover, but nothing is concluded meanwhile: what
+    fails a little later would have been called good, and there would be nothing to go back to.
+    """
+    if not is_complete(state) or state.paused or _is_anything_unready(state):
         return ()
     assert state.accepted is not None
     count = f"{len(state.accepted.versions)}/{len(state.accepted.versions)} components ready"
@@ -119,6 +123,10 @@ def is_complete(state: PlatformState) -> bool:
         )
         and is_applied(state, None)
     )
+
+
+def _is_anything_unready(state: PlatformState) -> bool:
+    return any(state.components[name].unready_since is not None for name in wanted_components(state))
 
 
 def _is_settled(state: PlatformState, name: ComponentName, component: ComponentState) -> bool:

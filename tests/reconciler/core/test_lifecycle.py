@@ -143,6 +143,27 @@ def test_an_upgrade_goes_one_component_at_a_time_in_order() -> None:
     ]
 
 
+def test_an_upgrade_is_not_over_while_a_component_that_was_done_is_unready_again() -> None:
+    story = installed(with_versions(prometheus="3.13.1", loki="3.7.5"), problem_grace_seconds=30)
+    good = story.state.known_good
+    story.edit(with_versions(prometheus="3.13.2", loki="3.7.6"))
+    story.carry_out()
+    story.healthy("prometheus", running_version="3.13.2")
+    story.wait(story.state.policy.stability_seconds)
+    assert story.state.components["prometheus"].phase is ComponentPhase.READY
+    story.carry_out()
+    story.broken("prometheus")
+    story.healthy("loki", running_version="3.7.6")
+    story.wait(story.state.policy.stability_seconds)
+    assert story.state.components["loki"].phase is ComponentPhase.READY
+    assert story.is_in(Phase.UPGRADING)
+    assert story.state.known_good == good
+    story.wait(30)
+    assert [t[:2] for t in story.transitions()[-2:]] == [("Upgrading", "Failed"), ("Failed", "Installing")]
+    assert story.state.accepted is not None
+    assert story.state.accepted.versions == {"prometheus": "3.13.1", "loki": "3.7.5"}
+
+
 def test_an_upgrade_begins_with_a_backup_of_what_runs() -> None:
     story = installed(with_versions(prometheus="3.13.1"))
     running = story.state.known_good
