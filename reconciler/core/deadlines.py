@@ -40,7 +40,8 @@ def failure_of(state: PlatformState, component: ComponentState) -> ComponentFail
     policy = state.policy
     # Every phase of the platform is a new attempt, and gives its components their full time again.
     began = max(component.phase_since, state.phase_since or component.phase_since)
-    in_rollout = component.rollout_since is not None
+    # Pods that do not start while the old ones serve are a failure; what is ready with the newest template is none.
+    in_rollout = component.rollout_since is not None and not component.rolled_out
     unready = component.unready_since
     if component.problems and component.problem_since is not None and (unready is not None or in_rollout):
         problem = component.problems[0]

@@ -127,10 +127,12 @@ def _retry_pending(state: PlatformState, now: datetime) -> bool:
 
 
 def _blocked_by(state: PlatformState, now: datetime) -> WaitingOn | None:
-    if state.phase not in _WRITING_PHASES or not is_renderable(state):
+    if not is_renderable(state):
         return WaitingOn.SPEC
     if state.missing:
         return WaitingOn.PREREQUISITES
+    if state.phase not in _WRITING_PHASES:
+        return WaitingOn.RETRY_DUE if _retry_pending(state, now) else WaitingOn.SPEC
     if _retry_pending(state, now) or (state.failure is not None and state.retry.due_at is None):
         return WaitingOn.RETRY_DUE
     return None
@@ -191,8 +193,8 @@ def _requests_for(wanted: DesiredObject, child: ObjectState | None, *, retried: 
         return
     if child.request:
         return
-    missing = child.drift is not None and child.drift.kind in {"Missing", "Replaced"}
-    if wanted.create_only and child.applied_digest and not missing:
+    # What is only made, and never changed, is looked at again all the same: what it is like now is how it stays.
+    if wanted.create_only and child.applied_digest and child.drift is None:
         return
     if child.applied_digest == wanted.digest and child.drift is None:
         return

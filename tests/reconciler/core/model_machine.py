@@ -89,6 +89,8 @@ class PlatformMachine(RuleBasedStateMachine):
         self.world = ModelWorld()
         #: The latest instant that any clock has shown.
         self.latest = self.world.now
+        #: Retries that were asked for; the annotation says when, so that each has another value.
+        self.tokens = 0
 
     # -- users -----------------------------------------------------------------------------------------------------
 
@@ -115,7 +117,8 @@ class PlatformMachine(RuleBasedStateMachine):
     @rule()
     def ask_for_retry(self) -> None:
         """A new value of the annotation."""
-        self.world.token = f"{self.world.token}+"
+        self.tokens += 1
+        self.world.token = f"retry {self.tokens}"
         self.world.reconcile()
 
     @rule(sure=st.integers(0, 2))

@@ -1,6 +1,6 @@
 """The little world with all that can happen to a platform in it, and with the laws that each pass must keep.
 
-What it feeds to the core is what the shell can feed to it: sights of one moment, and outcomes of requests that are open.
+What it feeds to the core is what the shell can feed to it: sights of one moment, and outcomes of open requests.
 """
 
 import copy
@@ -175,7 +175,7 @@ class ModelWorld(LittleWorld):
                 msgspec.structs.replace(
                     seen,
                     found=self.secret != "missing",
-                    keys={name: value for name in seen.keys} if self.secret != "missing" else {},
+                    keys=dict.fromkeys(seen.keys, value) if self.secret != "missing" else {},
                     refused_reason=refused,
                     refused="cannot be used" if refused else "",
                 ),

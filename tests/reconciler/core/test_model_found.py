@@ -1,7 +1,10 @@
 """What the state machine model found, each as the shortest story that shows it."""
 
+import pytest
+
 from eventstore import events as e
 from eventstore.vocabulary import ErrorCategory, Phase
+from reconciler.core.progress import is_complete
 from tests.reconciler.core.model_world import ModelWorld
 from tests.reconciler.core.story import MINIMAL, PAIR, Story
 
@@ -55,3 +58,28 @@ def test_what_last_worked_names_nothing_that_was_asked_for_and_never_made() -> N
     story.install()
     (good,) = story.all(e.LastKnownGoodRecorded)
     assert all(good.manifests.values())
+
+
+@pytest.mark.parametrize(("stability", "grace"), [(0.0, 0.0), (60.0, 30.0)])
+def test_a_component_that_is_ready_again_is_not_failed_because_a_pod_still_tells_of_trouble(
+    stability: float, grace: float
+) -> None:
+    story = Story(MINIMAL, stability_seconds=stability, problem_grace_seconds=grace)
+    story.install()
+    story.broken("prometheus")
+    story.wait(grace)
+    story.see(story.sighted("prometheus", problems=(e.Problem(reason="Evicted", subject="Pod/prod-prometheus-1"),)))
+    for _ in range(30):
+        story.wait(10)
+    assert story.is_in(Phase.READY)
+    assert [t[1] for t in story.transitions()].count("Failed") == 1
+
+
+def test_a_password_that_somebody_changed_in_the_secret_that_was_made_for_it_stays_and_holds_nothing_up() -> None:
+    story = Story({"components": {"grafana": {}}})
+    story.install()
+    secret = next(child for child in story.state.objects.values() if child.ref.kind == "Secret")
+    story.see(e.DriftDetected(ref=secret.ref, kind="Changed", managers=("kubectl",)))
+    story.carry_out()
+    assert is_complete(story.state)
+    assert story.state.objects[secret.ref.key].drift is None
