@@ -90,7 +90,7 @@ def _headline(state: PlatformState, subject: Step, component: str) -> str:
     event = subject.event
     assert isinstance(event, e.PhaseChanged | e.ComponentPhaseChanged)
     who = f"{state.name}'s {component}" if component else state.name
-    because = f"{event.reason}: {event.message}".rstrip(": ")
+    because = f"{event.reason}: {event.message}".rstrip(":. ")
     text = f"{who} became {event.to_phase} at seq {subject.version} because of {because}."
     if state.missing and not component:
         text += f" It waits for {', '.join(finding.subject or finding.reason for finding in state.missing)}."
@@ -218,6 +218,7 @@ def _kept_running(state: PlatformState) -> str:
     return f"{', '.join(running) or 'nothing seen running'} (last known good: seq {state.known_good.sequence})"
 
 
+_ASK_AGAIN = 'kubectl annotate --overwrite obsp {name} -n {namespace} stackledger.io/retry-at="$(date +%s)"'
 _FIXES = {
     "ImagePullBackOff": "set spec.components.{component}.version (or image) to a tag that exists",
     "ErrImagePull": "set spec.components.{component}.version (or image) to a tag that exists",
@@ -226,8 +227,8 @@ _FIXES = {
     "Unschedulable": "make room: nodes, requests, node selectors and volumes of {subject}",
     "HealthCheckFailed": "see what its pods say: kubectl describe pods -n {namespace} "
     "-l stackledger.io/platform={name},stackledger.io/component={component}",
-    "RolledBack": "change the spec, or try the same again: kubectl annotate --overwrite obsp {name} -n {namespace} "
-    'stackledger.io/retry-at="$(date +%s)"',
+    "RolledBack": f"change the spec, or try the same again: {_ASK_AGAIN}",
+    "AdoptionRefused": f"set spec.adopt: true, or delete {{subject}} and say so: {_ASK_AGAIN}",
     "QuotaExceeded": "raise the quota or lower the requests; it goes on by itself",
     "PermissionDenied": "give the operator the permission named above; it goes on by itself",
 }

@@ -23,7 +23,15 @@ from eventstore.events import (
     Outcome,
 )
 from eventstore.log import EventLog
-from eventstore.vocabulary import FIELD_MANAGER, FINALIZER, GROUP, KIND, STORED_VERSION, ErrorCategory
+from eventstore.vocabulary import (
+    FIELD_MANAGER,
+    FINALIZER,
+    GROUP,
+    KIND,
+    RETRY_AT_ANNOTATION,
+    STORED_VERSION,
+    ErrorCategory,
+)
 from projections.state import PlatformState
 from reconciler.core.desired import desired_manifest
 from reconciler.core.ownership import owned_digest
@@ -280,7 +288,8 @@ def _refuse_foreign(found: KubernetesObject, ref: ObjectRef, state: PlatformStat
         return
     message = (
         f"{ref.kind} {state.namespace}/{ref.name} exists and was not made for this platform; "
-        "rename or delete it, or set spec.adopt: true to take it over"
+        "set spec.adopt: true to take it over, or rename or delete it and ask for a retry with the annotation "
+        f"{RETRY_AT_ANNOTATION}"
     )
     raise ClusterError(ErrorCategory.CONFIGURATION, "AdoptionRefused", message)
 
