@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 from cli import sim_asking as asking
 from cli import sim_expecting as expecting
+from cli import sim_faults as faults
 from cli import sim_ledger as ledger
+from cli import sim_time as time
 from cli import sim_wishes as wishes
 from cli import sim_words as words
 from cli.sim_tape import Answer, MisuseError, Tape, Typed
@@ -67,6 +69,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "replace Service/prod-grafana",
             wishes.replace,
         ),
+        _c("somebody DEED", "others do something to every platform", "somebody spoil-status", faults.somebody),
         _c("secret NAME KEY=VALUE...", "make or change a Secret", "secret grafana-admin password=x", wishes.secret),
         _c("quota RESOURCE=LIMIT...", "limit the namespace; none lifts it", "quota pods=1", wishes.quota),
         _c("deny VERB RESOURCE", "take a permission away", "deny patch services", wishes.deny),
@@ -77,31 +80,33 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "fail next [N] VERB [KIND[/NAME]] [with HOW]",
             "an error at calls to come: lost, unanswered, 409, 429, 503, ...",
             "fail next 3 apply Service with 503",
-            wishes.fail,
+            faults.fail,
         ),
-        _c("api down|up", "the API server does not answer", "api down", wishes.api),
-        _c("store down|up", "the database does not answer", "store down", wishes.store),
+        _c("api down|up", "the API server does not answer", "api down", faults.api),
+        _c("store down|up", "the database does not answer", "store down", faults.store),
+        _c("backup", "put the cluster by", "backup", faults.backup),
+        _c("restore", "put the backup in its place", "restore", faults.restore),
         _c(
             "crash [REPLICA]",
             "kill the operator, now or at a call to come; it is started again",
             "crash before apply StatefulSet",
-            wishes.crash,
+            faults.crash,
         ),
-        _c("stop [REPLICA]", "kill it for good", "stop", wishes.stop),
-        _c("start [REPLICA]", "start one more", "start", wishes.start),
-        _c("freeze [REPLICA]", "let it stand still without knowing", "freeze", wishes.freeze),
-        _c("thaw [REPLICA]", "let it go on", "thaw", wishes.thaw),
-        _c("clock +TIME [REPLICA]", "set the clock of its machine", "clock -30s", wishes.clock),
+        _c("stop [REPLICA]", "kill it for good", "stop", faults.stop),
+        _c("start [REPLICA]", "start one more", "start", faults.start),
+        _c("freeze [REPLICA]", "let it stand still without knowing", "freeze", faults.freeze),
+        _c("thaw [REPLICA]", "let it go on", "thaw", faults.thaw),
+        _c("clock +TIME [REPLICA]", "set the clock of its machine", "clock -30s", faults.clock),
     ),
     "Time": (
-        _c("wait TIME", "let time pass", "wait 30s", wishes.wait),
+        _c("wait TIME", "let time pass", "wait 30s", time.wait),
         _c(
             "wait until WHAT [within TIME]",
             "until a phase, an event, Paused, gone, leader or idle",
             "wait until Ready within 10m",
-            wishes.wait,
+            time.wait,
         ),
-        _c("step [N]", "one thing at a time, with its calls", "step 3", wishes.step),
+        _c("step [N]", "one thing at a time, with its calls", "step 3", time.step),
         _c("undo [N]", "take back the last commands", "undo", asking.undo, acts=False),
     ),
     "Looking": (
@@ -125,9 +130,18 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             acts=False,
         ),
         _c("save FILE", "write the session as a script", "save story.sim", asking.save, acts=False),
+        _c(
+            "quietly COMMAND",
+            "show only the phase that it came to",
+            "quietly wait until Ready",
+            lambda tape, given, _: _help(tape, given),
+            acts=False,
+        ),
         _c("help [COMMAND]", "this", "help fail", lambda tape, given, _: _help(tape, given), acts=False),
     ),
 }
+#: Before a command: only the phase is shown that it came to.
+QUIETLY = "quietly"
 _ALIASES = {"explain-why": "explain", "show-state": "state"}
 COMMANDS: dict[str, Command] = {}
 for _group in GROUPS.values():
@@ -142,17 +156,18 @@ def perform(tape: Tape, typed: Typed) -> Answer:
         MisuseError: it makes no sense.
     """
     given = words.split(typed.line)
+    quiet = given[:1] == [QUIETLY]
+    given = given[1:] if quiet else given
+    if not given:
+        raise MisuseError("there is no command", "`help` lists them")
     name = _ALIASES.get(given[0], given[0])
     command = COMMANDS.get(name)
     if command is None:
         raise MisuseError(f"{given[0]} is no command", f"{words.near(given[0], COMMANDS)}; `help` lists them")
     carry_out = tape.act if command.acts else tape.ask
-    return carry_out(typed, lambda: command.do(tape, given[1:], typed.body))
-
-
-def perform_again(tape: Tape, typed: Typed) -> Answer:
-    """The same, for what was carried out before."""
-    return perform(tape, typed)
+    answer = carry_out(typed, lambda: command.do(tape, given[1:], typed.body))
+    answer.quiet = quiet
+    return answer
 
 
 def _help(_tape: Tape, given: Sequence[str]) -> Iterator[str]:

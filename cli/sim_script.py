@@ -140,8 +140,9 @@ def printed_lines(tape: Tape, answer: Answer) -> Iterator[str]:
     hashes = frozenset(one.hash.hex()[:_HASH_LENGTH] for stream in streams for one in stream.recorded)
     for line in printed.getvalue().splitlines():
         line = masked(line, hashes).rstrip()
-        # A line of the output that looks like one of the script is moved aside.
-        yield f" {line}" if not line or line.startswith((">", "#", "|")) else line
+        # Blank lines part the commands; a line that looks like one of the script is moved aside.
+        if line:
+            yield f" {line}" if line.startswith((">", "#", "|")) else line
 
 
 def script_of(typed: Sequence[Typed], seed: int) -> str:

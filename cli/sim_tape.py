@@ -43,6 +43,8 @@ class Answer(msgspec.Struct, kw_only=True):
     after: SessionView
     #: Something did not hold: an expectation, an invariant, a verdict.
     failed: bool = False
+    #: Only the phase is to be shown that it came to.
+    quiet: bool = False
 
 
 class Typed(msgspec.Struct, frozen=True):

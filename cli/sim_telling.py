@@ -27,6 +27,11 @@ def tell(answer: Answer, *, no_color: bool = False) -> None:
     """Print an answer."""
     for line in answer.said:
         write_line(line)
+    if answer.quiet:
+        for stream_id, view in answer.after.platforms.items():
+            if _headline(answer.before.platforms.get(stream_id)) != _headline(view):
+                write_line(_headline(view))
+        return
     if answer.rows:
         several = len({row.platform for row in answer.rows} | {one.name for one in answer.after.platforms.values()}) > 1
         write_table(_COLUMNS, _event_rows(answer.rows, several=several), headers=False, no_color=no_color)
@@ -56,7 +61,8 @@ def _alike(numbered: tuple[int, NewRow]) -> object:
     index, (new) = numbered
     if new.row.type not in _BY_OBJECT:
         return index
-    return new.platform, new.row.type, new.row.payload.get(_BY_OBJECT[new.row.type]), when(new.row.time)
+    alike = (new.row.payload.get(_BY_OBJECT[new.row.type]), new.row.payload.get("changed"))
+    return new.platform, new.row.type, alike, when(new.row.time)
 
 
 def _words(members: Sequence[NewRow]) -> str:
@@ -92,18 +98,24 @@ def _operator(view: OperatorView) -> str:
     return f"{view.name} {view.how}" + (f", epoch {view.epoch}" if view.epoch else "")
 
 
+def _headline(view: PlatformView | None) -> str:
+    if view is None:
+        return ""
+    return f"{view.name}  gone" if view.closed else f"{view.name}  {view.phase or '(no phase yet)'}  {view.reason}"
+
+
 def _platform_changes(before: PlatformView | None, after: PlatformView) -> Iterator[str]:
     if after.closed:
-        if before is None or not before.closed:
-            yield f"{after.name}  gone"
+        if _headline(before) != _headline(after):
+            yield _headline(after)
         return
     lines = [
         *_component_lines(before.components if before else {}, after.components),
         *_condition_lines(before, after),
         *_plan_lines(before.plan if before else None, after.plan),
     ]
-    if lines or before is None or (before.phase, before.reason) != (after.phase, after.reason):
-        yield f"{after.name}  {after.phase or '(no phase yet)'}  {after.reason}"
+    if lines or _headline(before) != _headline(after):
+        yield _headline(after)
         yield from (f"  {line}" for line in lines)
 
 

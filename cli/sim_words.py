@@ -22,6 +22,15 @@ _TOP_FIELDS = frozenset(
 )
 #: Ways in which a call fails, in words; besides these, HTTP statuses and the names of `FaultKind`.
 WAYS = {"lost": FaultKind.PRE, "unanswered": FaultKind.POST}
+#: What `somebody` can do to every platform.
+DEEDS = (
+    FaultKind.EDIT,
+    FaultKind.DELETE,
+    FaultKind.LOSE_CHILD,
+    FaultKind.EDIT_CHILD,
+    FaultKind.REPLACE_CHILD,
+    FaultKind.SPOIL_STATUS,
+)
 STATUSES = (400, 401, 403, 404, 409, 410, 413, 422, 429, 500, 503, 504)
 #: Verbs of the ports: the cluster's, the ledger's, the lease's.
 VERBS: tuple[str, ...] = ("apply", "create", "delete", "finalizers", "get", "list", "status", "watch")
@@ -133,10 +142,12 @@ def spec_of(words: Sequence[str]) -> dict[str, Any]:
             raise MisuseError(f"{word} is neither a component nor FIELD=VALUE", near(word, sorted(_COMPONENTS)))
         elif first in _COMPONENTS:
             _put(spec, ["components", *path.split(".")], value_of(text))
-        elif first in _TOP_FIELDS or not component:
+        elif first in _TOP_FIELDS:
             _put(spec, path.split("."), value_of(text))
-        else:
+        elif component:
             _put(spec, ["components", component, *path.split(".")], value_of(text))
+        else:
+            raise MisuseError(f"{path} is no field of the spec", f"of a component: prometheus.{path}={text}")
     return spec
 
 

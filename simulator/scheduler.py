@@ -224,16 +224,21 @@ class Simulation:
             clock.advance_to(min(self._next_due(periodic=True), deadline))
 
     def wait(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
-        """Let so much time pass, with all that happens in it, or until it is so; whether it came to that."""
+        """Let so much time pass, with all that happens in it, or until it is so with nothing left to do at that instant.
+
+        Returns:
+            Whether it came to that.
+        """
         clock = self.universe.clock
         deadline = clock.monotonic() + seconds
-        while not until():
-            if self._step():
-                continue
+        while True:
+            while self._step():
+                pass
+            if until():
+                return True
             if clock.monotonic() >= deadline:
                 return False
             clock.advance_to(min(self._next_due(periodic=True), deadline))
-        return True
 
     def is_idle(self) -> bool:
         """Whether nothing is due for a while but what comes back for ever."""

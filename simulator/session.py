@@ -8,15 +8,18 @@ from contextlib import contextmanager
 
 from simulator.checking import Checker
 from simulator.facts import Facts
+from simulator.faults import FaultKind
+from simulator.interference import interfere
 from simulator.quiet import silent_logs
 from simulator.replica import Replica
 from simulator.scheduler import Simulation, Step
 from simulator.session_hands import Hands, RefusedError
-from simulator.session_trouble import Trouble
+from simulator.session_trouble import Order, Trouble
 from simulator.universe import Universe
 
 #: The first process of the operator.
 FIRST_REPLICA = "replica-0"
+_ENDLESS = float("inf")
 
 
 class Session:
@@ -28,14 +31,25 @@ class Session:
         self.simulation = Simulation(self.universe, seed=seed, checkers=checkers)
         self.hands = Hands(self.universe)
         self.trouble = Trouble(self.simulation)
+        #: Revision of the cluster that was put by; 0: none was.
+        self._backup = 0
         self.simulation.start(FIRST_REPLICA)
 
     @contextmanager
     def _moving(self) -> Iterator[None]:
-        # A session may last for days; what it counts is that a single wish comes to an end.
+        # A session may last for days; what counts is that a single wish comes to an end.
         self.simulation.steps = 0
+        if self._is_anybody_kept():
+            self.universe.trouble_until = _ENDLESS
+        elif self.universe.trouble_until == _ENDLESS:
+            self.universe.trouble_until = self.universe.clock.monotonic()
         with silent_logs():
             yield
+
+    def _is_anybody_kept(self) -> bool:
+        """Whether somebody is kept from what he has to do until he is let: nobody may count his delay."""
+        replicas = self.simulation.replicas
+        return bool(self.trouble.away or self.trouble.denied) or not replicas or any(one.stalled for one in replicas)
 
     # -- time ------------------------------------------------------------------------------------------------------
 
@@ -48,6 +62,29 @@ class Session:
         """Let one thing happen: the next that is due."""
         with self._moving():
             return self.simulation.step()
+
+    # -- the whole cluster -----------------------------------------------------------------------------------------
+
+    def back_up(self) -> None:
+        """Put the cluster by, as a snapshot of etcd does."""
+        self._backup = self.universe.model.store.revision
+
+    def restore(self) -> None:
+        """Put the backup back, resourceVersions and all; every connection is cut.
+
+        Raises:
+            LookupError: there is none.
+        """
+        if not self._backup:
+            raise LookupError("there is no backup: `backup` makes one")
+        self.universe.restore(self._backup)
+        for replica in self.simulation.replicas:
+            for kind in replica.cut_watches():
+                self.trouble.orders.append(Order(verb="watch", what=kind, how=FaultKind.PRE))
+
+    def somebody(self, deed: FaultKind) -> None:
+        """Somebody does something to every platform."""
+        interfere(deed, self.universe)
 
     # -- processes -------------------------------------------------------------------------------------------------
 

@@ -138,12 +138,14 @@ def _plan(state: PlatformState, now: datetime) -> PlanView:
     if WaitingOn.PREREQUISITES in waiting:
         waiting[WaitingOn.PREREQUISITES.value] = tuple(finding.subject for finding in state.missing)
     retry = state.retry
+    # One whose time has come is under way: what it asks for is among what is due.
+    is_ahead = retry.due_at is not None and retry.due_at > now
     return PlanView(
         due=(*asked, *wanted),
         waiting_for=waiting,
-        retry=0 if retry.probe or retry.due_at is None else retry.attempt,
+        retry=retry.attempt if is_ahead and not retry.probe else 0,
         retries_max=state.policy.retries_max,
-        retry_at=retry.due_at,
+        retry_at=retry.due_at if is_ahead else None,
         next_at=next_due(state, now),
     )
 
