@@ -19,7 +19,7 @@ from sandbox.errors import StatusError
 from sandbox.faults import DroppedConnectionError, FaultPlan
 from sandbox.kinds import Kind, Version
 from sandbox.model import APPLY, MERGE, ClusterModel, Write
-from sandbox.values import clone
+from sandbox.values import copy_of
 from sandbox.watching import Seen, Watch
 
 _Answer = TypeVar("_Answer")
@@ -175,7 +175,7 @@ class SandboxCluster:
         return self._ask(_call("patch", resource, namespace, name, subresource), applied)
 
     def _shown(self, kind: Kind, version: Version, item: KubernetesObject) -> KubernetesObject:
-        copied: KubernetesObject = clone(self._model.view(kind, version.name, item))
+        copied: KubernetesObject = copy_of(self._model.view(kind, version.name, item))
         return copied
 
     def _events(self, watch: Watch, kind: Kind, version: Version, seconds: float | None) -> Iterator[WatchEvent]:

@@ -30,6 +30,7 @@ _BLOCKING = frozenset(
         "FieldValueTypeInvalid",
     ]
 )
+_LIMITS_OF_OBJECTS = frozenset(["enum", "minProperties", "maxProperties"])
 _NOT_CHECKED_TEXT = (
     "some validation rules were not checked because the object was invalid; correct the existing errors to complete "
     "validation"
@@ -45,16 +46,44 @@ def custom_causes(
     if subresource == "status":
         status, earlier = item.get("status", MISSING), _part(old, "status")
         part = field_schema(schema, "status")
-        causes = [] if status is MISSING else list(violations(status, part, "status", earlier, name=""))
+        fine = status is MISSING or is_sound(status, part)
+        causes = [] if fine else list(violations(status, part, "status", earlier, name=""))
     else:
         body = {key: value for key, value in item.items() if key != "metadata"}
         rest = {**schema, "required": [name for name in schema.get("required") or [] if name != "metadata"]}
-        causes = list(violations(body, rest, before=old))
-    if old is MISSING or not list(duplicates(old, schema)):
-        causes += duplicates(item, schema)
+        causes = [] if is_sound(body, schema) else list(violations(body, rest, before=old))
+    if not isinstance(before, dict) or not _has_duplicates(_lists_of(before), schema):
+        causes += duplicates(item, schema) if _has_duplicates(_lists_of(item), schema) else ()
     if any(cause[0] in _BLOCKING for cause in [*found, *causes]):
         return [*causes, _NOT_CHECKED]
     return [*causes, *rule_violations(item, old, schema)]
+
+
+def _lists_of(item: dict[str, Any]) -> dict[str, Any]:
+    """Of an object, what holds lists in which nothing may stand twice."""
+    metadata = {key: part for key, part in item["metadata"].items() if key in ("finalizers", "ownerReferences")}
+    return {**item, "metadata": metadata}
+
+
+@by_content
+def _has_duplicates(value: Any, schema: Schema) -> bool:
+    return any(True for _ in duplicates(value, schema))
+
+
+def is_sound(value: Any, schema: Schema | None) -> bool:
+    """Whether an object has no `violations`; looked at part by part, for most parts are those of an earlier object."""
+    schema = resolve(schema)
+    if not isinstance(value, dict) or schema.get("type") != "object" or schema.keys() & _LIMITS_OF_OBJECTS:
+        return False
+    if any(name not in value for name in schema.get("required") or () if name != "metadata"):
+        return False
+    schemas = {key: field_schema(schema, key) for key in value}
+    return all(found is None or _is_part_sound(value[key], found) for key, found in schemas.items())
+
+
+@by_content
+def _is_part_sound(value: Any, schema: Schema) -> bool:
+    return next(violations(value, schema), None) is None
 
 
 def violations(

@@ -3,7 +3,9 @@
 import json
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, cast
+
+import msgspec
 
 Object = dict[str, Any]
 
@@ -34,6 +36,16 @@ def clone(value: Any) -> Any:
     if isinstance(value, list):
         return [clone(part) if isinstance(part, (dict, list)) else part for part in value]
     return value
+
+
+def copy_of(item: Object) -> Object:
+    """A deep copy of a stored object, which is JSON: faster by way of its bytes."""
+    try:
+        copied: Object = msgspec.json.decode(msgspec.json.encode(item))
+    except UnicodeEncodeError:
+        # Half of a character, which Python's own JSON lets through.
+        return cast("Object", clone(item))
+    return copied
 
 
 def equal(left: Any, right: Any) -> bool:

@@ -7,7 +7,7 @@ from sandbox import changerules, customkinds, defaults, eventkinds, gotypes, val
 from sandbox.bodies import repeated_fields
 from sandbox.errors import Cause, StatusError, bad_request, causes_of, invalid, invalid_value
 from sandbox.kinds import CRD_KEY, Kind, Version
-from sandbox.schemachecks import causes_against, custom_causes, violations
+from sandbox.schemachecks import causes_against, custom_causes, is_sound, violations
 from sandbox.schemas import metadata_schema
 from sandbox.structural import fitted, pruned, unknown_fields
 from sandbox.values import Object, clone, equal
@@ -203,7 +203,8 @@ def _builtin_causes(kind: Kind, item: Object, before: Object | None) -> list[Cau
     # The same port or variable twice is let in, with a warning: which lists take no duplicates is for each kind to say.
     found = list(validation.builtin_causes(kind.kind, item))
     named = {field for _, _, field in found}
-    found += [cause for cause in violations(body, kind.storage_schema) if cause[2] not in named]
+    if not is_sound(body, kind.storage_schema):
+        found += [cause for cause in violations(body, kind.storage_schema) if cause[2] not in named]
     if before is not None:
         found += changerules.change_causes(kind.kind, before, item)
     return found
