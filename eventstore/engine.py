@@ -3,11 +3,14 @@
 The log itself does not go through here: its hot paths talk to the drivers.
 """
 
-from sqlalchemy import Engine, create_engine
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from eventstore.dsn import DsnKind, parse_dsn
 from eventstore.errors import StoreConfigurationError
+from eventstore.postgres_connection import ANSWER_SECONDS_MAX, BoundedConnection
 from eventstore.postgres_connection import connect as connect_postgres
 from eventstore.sqlite_connection import connect as connect_sqlite
 
@@ -25,7 +28,7 @@ def create_ledger_engine(dsn: str, *, create: bool = False) -> Engine:
         return create_engine(
             "sqlite://", creator=lambda: connect_sqlite(target, create=create), poolclass=NullPool, hide_parameters=True
         )
-    return create_engine(
+    engine = create_engine(
         "postgresql+psycopg://",
         creator=lambda: connect_postgres(target, autocommit=False),
         pool_size=4,
@@ -34,3 +37,20 @@ def create_ledger_engine(dsn: str, *, create: bool = False) -> Engine:
         pool_pre_ping=True,
         hide_parameters=True,
     )
+    event.listen(engine, "checkin", _bound)
+    return engine
+
+
+def wait_as_long_as_it_takes(connection: Connection) -> None:
+    """Until the end of this transaction: whole tables are read, copied or changed, which no limit may end."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, BoundedConnection)
+        driver.answer_seconds_max = None
+
+
+def _bound(driver: Any, _: object) -> None:
+    """Whoever takes the connection next is bounded again."""
+    if isinstance(driver, BoundedConnection):
+        driver.answer_seconds_max = ANSWER_SECONDS_MAX

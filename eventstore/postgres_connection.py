@@ -4,9 +4,11 @@ Connect directly or through a pooler in session mode: transaction pooling loses 
 """
 
 import re
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 
 from eventstore.errors import (
     SchemaVersionError,
@@ -18,6 +20,9 @@ from eventstore.errors import (
 
 SERVER_VERSION_MIN = 140000
 CONNECT_SECONDS_MAX = 5
+#: The server ends every statement before this (`statement_timeout`). Keepalives tell of a dead machine, not of a pooler
+#: or a balancer that is alive and has nobody behind it: without a bound of our own a call would wait for ever there.
+ANSWER_SECONDS_MAX = 20.0
 
 #: What the URL may override. A dead peer is noticed within about 20 s, by keepalives or by unanswered data.
 _DEFAULTS: dict[str, str | int] = {
@@ -99,6 +104,23 @@ _STATE_MEANINGS: dict[str, tuple[type[StoreError], str]] = {
 }
 
 
+class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection on which no answer is waited for longer than `answer_seconds_max`; then it is closed."""
+
+    #: None: for ever. Set by whoever lifts `statement_timeout` as well.
+    answer_seconds_max: float | None = ANSWER_SECONDS_MAX
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """See `psycopg.Connection.wait`."""
+        try:
+            return super().wait(gen, interval, timeout or self.answer_seconds_max)
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                # The answer may still come: nobody must take it for that of the next statement.
+                self.pgconn.finish()
+            raise
+
+
 def connect(target: str, *, autocommit: bool = True) -> psycopg.Connection[tuple[object, ...]]:
     """A new connection with a bound on everything it may wait for.
 
@@ -108,7 +130,7 @@ def connect(target: str, *, autocommit: bool = True) -> psycopg.Connection[tuple
     """
     parameters = _parameters(target)
     try:
-        connection = psycopg.connect(**parameters, autocommit=True)  # type: ignore[arg-type]  # a checked dict
+        connection = BoundedConnection.connect(**parameters, autocommit=True)  # type: ignore[arg-type]  # a checked dict
         connection.execute(_SETTINGS)
         connection.execute(
             "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from eventstore.dsn import DsnKind, parse_dsn
-from eventstore.engine import create_ledger_engine
+from eventstore.engine import create_ledger_engine, wait_as_long_as_it_takes
 from eventstore.schema_version import check_not_newer
 from migrations.grants import grant_to_app_role
 
@@ -83,7 +83,7 @@ def _begin_alone(connection: Connection, kind: DsnKind) -> None:
         connection.exec_driver_sql("BEGIN EXCLUSIVE")
     else:
         connection.execute(text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": _LOCK_WAIT})
-        connection.execute(text("SELECT set_config('statement_timeout', '0', true)"))
+        wait_as_long_as_it_takes(connection)
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
 
 

@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, FromClause, Table, func, insert, literal, select, update
 
 from eventstore.codec import decode as decode_event
+from eventstore.engine import wait_as_long_as_it_takes
 from eventstore.errors import StoreError
 from eventstore.log import EventLog
 from projections.checkpoints import (
@@ -225,7 +226,7 @@ def _lock(connection: Connection, projection: str) -> Checkpoint:
 def _alone(engine: Engine, projection: str) -> Iterator[tuple[Connection, Checkpoint]]:
     """A transaction that keeps other writers of a projection out until it ends, and the projection's checkpoint."""
     with engine.begin() as connection:
-        _take_your_time(connection)
+        wait_as_long_as_it_takes(connection)
         yield connection, _lock(connection, projection)
 
 
@@ -236,11 +237,5 @@ def _snapshot(engine: Engine) -> Iterator[Connection]:
         if connection.dialect.name == "postgresql":
             connection = connection.execution_options(isolation_level="REPEATABLE READ")
         with connection.begin():
-            _take_your_time(connection)
+            wait_as_long_as_it_takes(connection)
             yield connection
-
-
-def _take_your_time(connection: Connection) -> None:
-    # Whole tables are compared and copied: the limit meant for the operator's own short statements would end that.
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")

@@ -40,6 +40,11 @@ class Gathering:
         """What is in the namespace, but for volumes and Events."""
         return persistently(lambda: look(self._play.server.cluster, self._namespace))
 
+    def announced(self) -> frozenset[str]:
+        """Names of the Events there are."""
+        found = persistently(lambda: self._play.server.cluster.list_all(EVENT, self._namespace))
+        return frozenset(item["metadata"]["name"] for item in found.items)
+
     def users(self) -> Users:
         """What people wanted and did."""
         user = self._play.user
@@ -53,7 +58,7 @@ class Gathering:
             cluster.platforms,
             cluster.objects,
             tuple(client.list_all(CLAIM, self._namespace).items),
-            frozenset(item["metadata"]["name"] for item in client.list_all(EVENT, self._namespace).items),
+            self.announced(),
         )
         self._learn()
         return Facts(

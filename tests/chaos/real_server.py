@@ -129,4 +129,8 @@ class RealServer:
     def writes(self) -> int:
         """How many writes the operators sent so far."""
         counts = self._plane.faults.counts()
-        return sum(one.count for one in counts if one.verb in WRITES and one.user_agent.startswith("stackledger"))
+        return sum(
+            one.count
+            for one in counts
+            if one.verb in WRITES and one.user_agent.startswith("stackledger") and not one.resource.startswith("events")
+        )

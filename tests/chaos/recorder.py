@@ -72,9 +72,9 @@ class Recorder:
             return list(self._sightings)
 
     def count(self) -> int:
-        """How many so far."""
+        """How many so far that are of no Event."""
         with self._lock:
-            return len(self._sightings)
+            return sum(one.kind != EVENT.kind for one in self._sightings)
 
     def _follow(self, resource: Resource) -> None:
         known: dict[str, KubernetesObject] = {}

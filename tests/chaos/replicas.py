@@ -14,12 +14,14 @@ from tests.cluster.process import QUICK, OperatorProcess
 SETTINGS = QUICK | {
     "TEARDOWN_DEADLINE_SECONDS": "900",
     "WATCH_STALL_SECONDS": "12",
-    "TICK_LIMIT_SECONDS": "120",
+    "TICK_LIMIT_SECONDS": "20",
     "LOG_LEVEL": "info",
 }
 LEASE_SECONDS = float(SETTINGS["LEASE_TTL_SECONDS"])
 #: A process that is asked to end before it listens for that ends by the signal.
 _YOUNG_SECONDS = 10.0
+#: The kubelet's patience with a red /healthz: three times, ten seconds apart.
+_PROBE_SECONDS, _PROBES_MAX = 10.0, 3
 #: How long one may take to end that is asked to.
 _END_SECONDS = 40.0
 
@@ -32,6 +34,9 @@ class Replica(OperatorProcess):
         #: True while it is meant to be down.
         self.down = True
         self.started_at = 0.0
+        self.stopped = False
+        #: Probes in a row that found it dead.
+        self.failed_probes = 0
 
 
 class Replicas:
@@ -42,8 +47,11 @@ class Replicas:
     def __init__(self, directory: Path, environment: dict[str, str], namespaces: tuple[str, ...], count: int) -> None:
         settings = SETTINGS | {"NAMESPACES": ",".join(namespaces)}
         environment = {**environment, **{f"STACKLEDGER_{key}": value for key, value in settings.items()}}
+        # Asked to abort, it writes down where each of its threads is.
+        environment["PYTHONFAULTHANDLER"] = "1"
         self.all = [Replica(directory, environment, f"operator-{number}") for number in range(count)]
         self._lock = threading.Lock()
+        self._probed_at = 0.0
 
     def start(self, journal: Journal) -> None:
         """Start all; does not wait until they are ready."""
@@ -55,7 +63,7 @@ class Replicas:
         with self._lock:
             if not one.alive:
                 one.start()
-                one.started_at = self._journal.seconds()
+                one.started_at, one.failed_probes = self._journal.seconds(), 0
             one.down = False
 
     def supervise(self) -> None:
@@ -66,6 +74,21 @@ class Replicas:
                 code = one._process.poll() if ended and one._process else None
             if ended:
                 self._journal.write("operator", "ended-by-itself", name=one.name, code=code, tail=one.tail(15))
+                self._start(one)
+        if self._journal.seconds() - self._probed_at >= _PROBE_SECONDS:
+            self._probed_at = self._journal.seconds()
+            self._probe()
+
+    def _probe(self) -> None:
+        """As the kubelet does: who says that it is not alive, or says nothing, is started again."""
+        for one in self.all:
+            if one.down or one.stopped:
+                continue
+            why = one.unhealth()
+            one.failed_probes = one.failed_probes + 1 if why else 0
+            if one.failed_probes >= _PROBES_MAX:
+                self._journal.write("operator", "restarted-by-its-probe", name=one.name, why=why[:500])
+                self._kill(one)
                 self._start(one)
 
     # -- faults ----------------------------------------------------------------------------------------------------
@@ -83,13 +106,21 @@ class Replicas:
         if kind == "operator-term":
             threading.Thread(target=self._terminate, args=(one,), daemon=True).start()
             return lambda: None
+        self._hold(one)
+        return lambda: self._let_go(one)
+
+    def _hold(self, one: Replica) -> None:
         self._signal(one, signal.SIGSTOP)
-        return lambda: self._signal(one, signal.SIGCONT)
+        one.stopped = True
+
+    def _let_go(self, one: Replica) -> None:
+        self._signal(one, signal.SIGCONT)
+        one.stopped = False
 
     def heal(self) -> None:
         """All of them run."""
         for one in self.all:
-            self._signal(one, signal.SIGCONT)
+            self._let_go(one)
         for one in self.all:
             if not one.alive:
                 self._start(one)
@@ -108,7 +139,7 @@ class Replicas:
             age = self._journal.seconds() - one.started_at
             process = one._process
         assert process is not None
-        self._signal(one, signal.SIGCONT)
+        self._let_go(one)
         process.send_signal(signal.SIGTERM)
         try:
             code = process.wait(_END_SECONDS)
@@ -134,6 +165,15 @@ class Replicas:
         """What /readyz and /healthz of all of them say; "" if all are well."""
         found = [f"{one.name}: {why}" for one in self.all if (why := one.unreadiness() or one.unhealth())]
         return "; ".join(found)
+
+    def dump(self) -> None:
+        """End all of them with a list of where each thread was, in their logs."""
+        for one in self.all:
+            with self._lock:
+                one.down = True
+                self._signal(one, signal.SIGABRT)
+                if one._process is not None:
+                    one._process.wait(10)
 
     def close(self) -> None:
         """Kill all of them."""

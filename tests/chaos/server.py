@@ -67,7 +67,7 @@ class Server(Protocol):
         ...
 
     def writes(self) -> int:
-        """How many writes were sent to it so far, whoever sent them, whether or not they changed anything."""
+        """How many writes were sent to it so far, but for Events, whether or not they changed anything."""
         ...
 
 
@@ -254,7 +254,10 @@ class SandboxProcess:
         """How many writes were sent to it so far."""
         answer = self._client.request("GET", f"{self._url}/sandbox/state", timeout=10.0)
         calls: dict[str, int] = answer.json()["calls"]
-        return self._writes_before + sum(n for call, n in calls.items() if call.partition(" ")[0] in WRITES)
+        written = {call.partition(" "): count for call, count in calls.items()}
+        return self._writes_before + sum(
+            count for (verb, _, kind), count in written.items() if verb in WRITES and not kind.startswith("events")
+        )
 
     def _control(self, name: str, **fields: Any) -> None:
         answer = self._client.request("POST", f"{self._url}/sandbox/{name}", json=fields, timeout=10.0)

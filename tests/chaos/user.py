@@ -14,7 +14,18 @@ from reconciler.shell.resources import PLATFORM, SECRET
 from tests.chaos.journal import Journal
 from tests.chaos.schedule import Deed
 from tests.chaos.server import Server, is_gone
-from tests.chaos.wishes import SECRET_CANARIES, USER_SECRET, Outcome, Wish, changed, refused_spec, settled, waiting_spec
+from tests.chaos.wishes import (
+    SECRET_CANARIES,
+    USER_SECRET,
+    Outcome,
+    Wish,
+    changed,
+    ready,
+    refused_spec,
+    settled,
+    shape,
+    waiting_spec,
+)
 
 _T = TypeVar("_T")
 #: How long a user tries again while the server is away.
@@ -51,9 +62,13 @@ class User:
 
     # -- the storm -------------------------------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """What is there from the first round on: a Secret, and two platforms that cannot be Ready."""
+    def begin(self, choice: int) -> None:
+        """What is there before the first storm: a Secret, half of the platforms, and two that cannot be Ready."""
         self._write_secret()
+        half = list(self.wishes)[::2]
+        for number, name in enumerate(half):
+            self.wishes[name] = ready(shape((choice + number) * 5))
+            self._apply(name)
         self.wishes[WAITS] = Wish(waiting_spec(), Outcome.WAITING)
         self.wishes[REFUSED] = Wish(refused_spec(), Outcome.REFUSED)
         for name in (WAITS, REFUSED):

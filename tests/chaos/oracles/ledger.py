@@ -8,8 +8,9 @@ from audit.requests import RequestLedger
 from eventstore.codec import decode
 from eventstore.envelope import RecordedEvent
 from eventstore.events import PhaseChanged
+from eventstore.vocabulary import Phase
 from reconciler.core.status import status
-from tests.chaos.facts import Facts, Violation, message_of
+from tests.chaos.facts import Facts, Ledger, Users, Violation, message_of
 
 
 def ledger(facts: Facts) -> Iterator[Violation]:
@@ -43,7 +44,9 @@ def _requests(facts: Facts) -> Iterator[Violation]:
             yield Violation("requests", f"{event.stream_id} {event.version}: {fault}")
     for stream_id, requests in ledgers.items():
         state = facts.ledger.states[stream_id]
-        if requests.open and not state.closed and not state.paused:
+        # What is asked for while nothing may be written waits until it may: paused, or Failed for good.
+        is_held = state.closed or state.paused or state.phase is Phase.FAILED
+        if requests.open and not is_held:
             yield Violation("requests", f"request {requests.open[0]} of {state.name} is open, and all rests")
 
 
@@ -53,9 +56,8 @@ def _streams(facts: Facts) -> Iterator[Violation]:
     for uid, name in present.items():
         if uid not in facts.ledger.states:
             yield Violation("streams", f"{name} has no stream")
-    wanted = {one.uid for one in facts.users.incarnations.values()}
     for stream_id, state in facts.ledger.states.items():
-        if stream_id in wanted and stream_id not in present and not state.closed:
+        if stream_id in facts.users.incarnations and stream_id not in present and not state.closed:
             yield Violation("streams", f"{state.name} {stream_id} is gone, and its stream is open")
 
 
@@ -78,13 +80,18 @@ def _told(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _announced(facts: Facts) -> Iterator[Violation]:
     """Each change of phase is told by an Event."""
-    ours = {one.uid for one in facts.users.incarnations.values()}
-    for event in facts.ledger.events:
-        if event.type != PhaseChanged.__name__ or event.stream_id not in ours:
-            continue
-        name = f"{facts.ledger.states[event.stream_id].name}.{event.stream_id[:8]}.{event.version:08x}"
+    for name in announcements(facts.ledger, facts.users):
         if name not in facts.cluster.announced:
-            yield Violation("announced", f"event {event.version} of {event.stream_id} was told to nobody")
+            yield Violation("announced", f"Event {name} is not there: a change of phase was told to nobody")
+
+
+def announcements(recorded: Ledger, users: Users) -> list[str]:
+    """The names of the Events that tell of changes of phase."""
+    return [
+        f"{recorded.states[event.stream_id].name}.{event.stream_id[:8]}.{event.version:08x}"
+        for event in recorded.events
+        if event.type == PhaseChanged.__name__ and event.stream_id in users.incarnations
+    ]
 
 
 def _failed(commands: Mapping[str, tuple[int, str]]) -> Iterator[Violation]:
