@@ -98,7 +98,19 @@ SAME_DEEDS = frozenset(
     }
 )
 #: After these nobody can say what a stage comes to before the last wish.
-OPEN_END = frozenset({FaultKind.DELETE, FaultKind.REPLACE_CHILD, FaultKind.END_NAMESPACE, FaultKind.RESTORED})
+OPEN_END = frozenset(
+    {
+        FaultKind.DELETE,
+        FaultKind.REPLACE_CHILD,
+        FaultKind.END_NAMESPACE,
+        FaultKind.RESTORED,
+        # Every deadline is over all at once; or nobody hears that something was done in time.
+        FaultKind.CLOCK_YEARS_AHEAD,
+        FaultKind.LOSE_EVENTS,
+    }
+)
+#: What these made fail is tried again when somebody asks for it.
+ASKED_AGAIN = frozenset({FaultKind.REPLACE_CHILD, FaultKind.CLOCK_YEARS_AHEAD, FaultKind.LOSE_EVENTS})
 #: These touch children; Secrets are not watched, so a hand on one of them is noticed with a resync.
 ON_CHILDREN = frozenset({FaultKind.EDIT_CHILD, FaultKind.LOSE_CHILD, FaultKind.REPLACE_CHILD, FaultKind.FIGHT})
 #: Something does not answer, or not well, for a while.

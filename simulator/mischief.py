@@ -8,6 +8,7 @@ from eventstore.events import Policy
 from eventstore.vocabulary import ErrorCategory
 from reconciler.shell.cluster import ClusterError, ResourceExpiredError, WatchEvent
 from reconciler.shell.leadership import MARGIN
+from reconciler.shell.watches import WatchTimes
 from simulator.answers import conflict, forbidden, odd_answer, took_effect
 from simulator.deliveries import delivered
 from simulator.faults import Fault, FaultKind, ProcessDiedError
@@ -32,6 +33,15 @@ CONFLICTS, FIGHTS = 3, 4
 OTHER_BUILD = Timing(policy=Policy(retry_initial_seconds=11.0, health_grace_seconds=31.0), version="simulated-next")
 #: These happen once the call has taken effect.
 _AFTERWARDS = frozenset({FaultKind.POST, FaultKind.DIE_AFTER, FaultKind.HANG})
+#: So long nobody can be expected to lead, or to see what is wanted.
+_TROUBLE_SECONDS = {
+    FaultKind.STORE_DOWN: OUTAGE_SECONDS,
+    FaultKind.API_DOWN: OUTAGE_SECONDS,
+    FaultKind.FORBIDDEN: OUTAGE_SECONDS,
+    FaultKind.HANG: HANG_SECONDS,
+    FaultKind.STEAL: TTL_SECONDS,
+    FaultKind.LOSE_EVENTS: WatchTimes().relist_seconds,
+}
 _CLUSTER, _STORE = ("cluster.",), ("log.", "lease.", "outbox.")
 
 
@@ -107,6 +117,8 @@ class Mischief:
         simulation = self._simulation
         fault = self._faults.get(call.index) if simulation.armed else None
         if fault is not None:
+            universe = simulation.universe
+            universe.trouble_until = max(universe.trouble_until, self._now() + _TROUBLE_SECONDS.get(fault, 0.0))
             act = self._acts.get(fault)
             if act is None:
                 interfere(fault, simulation.universe)

@@ -62,6 +62,8 @@ class Universe:
         self.cluster = SandboxCluster(self.model)
         self.log: EventLog = log(self.clock) if log else InMemoryEventLog(self.clock.now)
         self.outbox = Mark()
+        #: Until when something is away that nothing can go on without.
+        self.trouble_until = 0.0
         #: When the cluster last went back to a backup (monotonic); long ago if it never did.
         self.restored_at = -_LONG_SECONDS
 

@@ -13,13 +13,13 @@ from reconciler.shell.watches import WatchTimes
 from simulator.checking import Checker
 from simulator.clock import VirtualClock
 from simulator.facts import Facts, InvariantError
-from simulator.faults import ON_CHILDREN, OPEN_END, OUTAGES, SAME_DEEDS, Fault, FaultKind, format_faults
+from simulator.faults import ASKED_AGAIN, ON_CHILDREN, OPEN_END, OUTAGES, SAME_DEEDS, Fault, FaultKind, format_faults
 from simulator.interference import remove_foreign
 from simulator.mischief import OUTAGE_SECONDS
 from simulator.mischief import SILENCE_SECONDS as WATCH_SILENCE_SECONDS
 from simulator.ports import Call
 from simulator.quiet import silent_logs
-from simulator.replica import RESYNC_SECONDS
+from simulator.replica import RESYNC_SECONDS, TTL_SECONDS
 from simulator.scheduler import STAGE_SECONDS_MAX, Simulation, Step
 from simulator.universe import GRACE_SECONDS, Universe
 from tests.simulation.checkers.all import all_checkers
@@ -28,8 +28,31 @@ from tests.simulation.workloads import Stage, Workload
 
 #: After the last fault and the last wish: so long nothing may be written any more.
 SILENCE_SECONDS = 600.0
-#: When everything is listed anew, whatever the watches say.
-RELIST_SECONDS = WatchTimes().relist_seconds
+_RELIST_SECONDS = WatchTimes().relist_seconds
+#: So much longer a stage may take after such a fault.
+PATIENCE_SECONDS = {
+    # Secrets are not watched: a hand on one of them is noticed at the second resync at the latest.
+    **dict.fromkeys(ON_CHILDREN, 2 * RESYNC_SECONDS),
+    # Each hand of a fight over one of them is noticed on its own.
+    FaultKind.FIGHT: 8 * RESYNC_SECONDS,
+    # After an outage the longest waits of all begin anew.
+    **dict.fromkeys(OUTAGES, 2 * OUTAGE_SECONDS),
+    # What no watch tells comes with the next list.
+    FaultKind.LOSE_EVENTS: _RELIST_SECONDS,
+    # What was to come at an instant comes when the clock is there again.
+    FaultKind.CLOCK_HOUR_BACK: 3600.0,
+}
+#: So long the faults have their time before the last wish is repeated.
+SETTLING_SECONDS = {
+    **PATIENCE_SECONDS,
+    # What such a watch did not tell comes when it is given up.
+    FaultKind.SILENT: WATCH_SILENCE_SECONDS,
+    # Nothing is taken for gone before that.
+    FaultKind.RESTORED: GRACE_SECONDS,
+    # Nobody leads until that lease has run out.
+    FaultKind.STEAL: 2 * TTL_SECONDS,
+    FaultKind.USURP: 2 * TTL_SECONDS,
+}
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -48,6 +71,8 @@ class Run(msgspec.Struct, kw_only=True):
     violation: Violation | None
     #: Those that a fault can hit; after them the run only ends.
     calls: list[Call]
+    #: The step in which each of them was made.
+    step_of: list[int]
     calls_total: int
     steps: int
     #: Virtual seconds.
@@ -99,8 +124,14 @@ def run(
     simulation = Simulation(universe, seed=seed, faults=faults, checkers=chosen)
     if on_step:
         simulation.on_step = lambda step: on_step(simulation, step)
-    if on_call:
-        simulation.on_call = lambda call: on_call(simulation, call)
+    step_of: list[int] = []
+
+    def before(call: Call) -> None:
+        step_of.append(simulation.steps)
+        if on_call:
+            on_call(simulation, call)
+
+    simulation.on_call = before
     violation = None
     with silent_logs(), _replaced_secrets(seed):
         try:
@@ -116,6 +147,7 @@ def run(
         faults=simulation.mischief.faults,
         violation=violation,
         calls=simulation.calls[: simulation.armed_calls],
+        step_of=step_of,
         calls_total=len(simulation.calls),
         steps=simulation.steps,
         seconds=universe.clock.monotonic(),
@@ -152,25 +184,10 @@ def _tell(simulation: Simulation, workload: Workload) -> None:
         stage.do(universe)
         _rest(simulation, stage)
     simulation.disarm()
-    if simulation.mischief.kinds & ON_CHILDREN:
-        # Secrets are not watched: a hand on one of them is noticed at the second resync at the latest.
-        simulation.wait(2 * RESYNC_SECONDS)
-    if simulation.mischief.kinds & OUTAGES:
-        # What was put off has its time.
-        simulation.wait(2 * OUTAGE_SECONDS)
-    if FaultKind.SILENT in simulation.mischief.kinds:
-        # What such a watch did not tell comes when it is given up.
-        simulation.wait(WATCH_SILENCE_SECONDS)
-    if FaultKind.LOSE_EVENTS in simulation.mischief.kinds:
-        # What no watch tells comes with the next list.
-        simulation.wait(RELIST_SECONDS)
-    if FaultKind.RESTORED in simulation.mischief.kinds:
-        # Nothing is taken for gone before that.
-        simulation.wait(GRACE_SECONDS)
+    simulation.wait(sum(SETTLING_SECONDS.get(kind, 0.0) for kind in simulation.mischief.kinds))
     universe.make_namespace()
     remove_foreign(universe)
-    # What was refused because of a foreign object is tried again when somebody asks for it.
-    workload.reassert(universe, retry=FaultKind.REPLACE_CHILD in simulation.mischief.kinds)
+    workload.reassert(universe, retry=bool(simulation.mischief.kinds & ASKED_AGAIN))
     _rest(simulation, workload.stages[-1])
     _check_silence(simulation)
     simulation.end()
@@ -178,13 +195,7 @@ def _tell(simulation: Simulation, workload: Workload) -> None:
 
 def _rest(simulation: Simulation, stage: Stage) -> None:
     def patience() -> float:
-        # A hand on a Secret is noticed with the resync only.
-        seconds = STAGE_SECONDS_MAX + (2 * RESYNC_SECONDS if simulation.mischief.kinds & ON_CHILDREN else 0.0)
-        seconds += RELIST_SECONDS if FaultKind.LOSE_EVENTS in simulation.mischief.kinds else 0.0
-        # What was to come at an instant comes when the clock is there again.
-        seconds += 3600.0 if FaultKind.CLOCK_HOUR_BACK in simulation.mischief.kinds else 0.0
-        # After an outage the longest waits of all begin anew.
-        return seconds + (2 * OUTAGE_SECONDS if simulation.mischief.kinds & OUTAGES else 0.0)
+        return STAGE_SECONDS_MAX + sum(PATIENCE_SECONDS.get(kind, 0.0) for kind in simulation.mischief.kinds)
 
     try:
         simulation.rest(patience, until=lambda: stage.until(simulation.universe))

@@ -1,7 +1,10 @@
-"""What belongs to others, and what was made once: F30, F34."""
+"""What belongs to others, what was made once, and what must be there: F30, F34."""
 
+from eventstore.events import PhaseChanged
+from eventstore.vocabulary import Phase
 from reconciler.core.desired import desired_objects
 from simulator.checking import Checker, Written
+from simulator.facts import Appended, Facts
 from tests.simulation.checkers.base import owner_uid
 
 
@@ -33,3 +36,30 @@ class Passwords(Checker):
         wanted = next((one for one in desired_objects(state) if str(one.ref) == written.title), None)
         if wanted is not None and wanted.create_only:
             self.fail(f"{written.title} has another password than before")
+
+
+class Complete(Checker):
+    """Ready only when every wanted object is there: a Secret or a policy that is missing looks healthy."""
+
+    name = "F34"
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        #: What others took away: the operator may not know yet.
+        self._taken: set[str] = set()
+
+    def wrote(self, written: Written) -> None:
+        """Remember what somebody else removed or replaced."""
+        if not written.writer.startswith("replica"):
+            self._taken.add(written.title)
+
+    def appended(self, news: Appended) -> None:
+        """On entry to Ready all is there."""
+        event = news.event
+        if not isinstance(event, PhaseChanged) or event.to_phase is not Phase.READY or event.from_phase is Phase.READY:
+            return
+        owned = self.facts.universe.owned_by(news.recorded.stream_id)
+        there = {f"{kind.kind}/{item['metadata']['name']}" for kind, item in owned}
+        wanted = {str(one.ref) for one in desired_objects(news.before)}
+        if missing := sorted(wanted - there - self._taken):
+            self.fail(f"{news.before.name} is Ready without {missing}")

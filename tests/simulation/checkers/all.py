@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 
 from simulator.checking import Checker
 from simulator.facts import Facts
-from tests.simulation.checkers import adoption, endings, ledger, rules, writes
+from tests.simulation.checkers import adoption, endings, ledger, liveness, rules, writes
 
 CHECKERS: tuple[type[Checker], ...] = (
     ledger.Versions,
     ledger.Chain,
     ledger.Projection,
     ledger.Requests,
+    ledger.Closing,
     ledger.Transitions,
     ledger.Epochs,
     ledger.Secrecy,
@@ -22,6 +23,7 @@ CHECKERS: tuple[type[Checker], ...] = (
     writes.Finalizers,
     adoption.Adoption,
     adoption.Passwords,
+    adoption.Complete,
     writes.Bounds,
     writes.Names,
     writes.Resting,
@@ -29,7 +31,11 @@ CHECKERS: tuple[type[Checker], ...] = (
     rules.Forward,
     rules.Retries,
     rules.KnownGood,
+    liveness.Succession,
+    liveness.Resumption,
+    liveness.Calm,
     endings.Status,
+    endings.Ahead,
     endings.Crashes,
     endings.Matches,
     endings.Judged,

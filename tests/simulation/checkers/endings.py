@@ -1,4 +1,4 @@
-"""What must hold in the end: S4, E1, E3, E4, E6; and that no pass ever crashed."""
+"""What must hold in the end: S4, E1, E3, E4, E6; that no pass ever crashed, and what a status says of its ledger."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,12 +8,12 @@ import msgspec
 from components.manifest import Manifest
 from eventstore.codec import decode
 from eventstore.events import ComponentPhaseChanged
-from eventstore.vocabulary import FINALIZER
+from eventstore.vocabulary import FINALIZER, KIND
 from reconciler.core.announce import announcement, event_object
 from reconciler.core.desired import desired_objects
 from reconciler.core.status import status
 from reconciler.shell.announcer import NEWS_AGE_MAX
-from simulator.checking import Checker
+from simulator.checking import Checker, Written
 from simulator.facts import Facts
 from simulator.ports import Call
 from simulator.replica import Replica
@@ -37,6 +37,23 @@ class Status(Checker):
             if shown != wanted:
                 names = [key for key in sorted({*shown, *wanted}) if shown.get(key) != wanted.get(key)]
                 self.fail(f"the status of {platform['metadata']['name']} is not that of its ledger: {names}")
+
+
+class Ahead(Checker):
+    """What a status says of its ledger is in the ledger: otherwise the ledger has lost its end."""
+
+    name = "S21"
+
+    def wrote(self, written: Written) -> None:
+        """It names no event that is not there yet."""
+        if written.kind.kind != KIND or written.after is None or not written.writer.startswith("replica"):
+            return
+        shown = (written.after.get("status") or {}).get("ledger") or {}
+        state = self.facts.state_of(written.after["metadata"]["uid"])
+        if int(shown.get("sequence") or 0) > (state.version if state else 0):
+            self.fail(
+                f"{written.title} says event {shown['sequence']}, and the ledger ends at {state and state.version}"
+            )
 
 
 class Crashes(Checker):

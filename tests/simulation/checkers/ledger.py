@@ -1,4 +1,4 @@
-"""What must hold of the ledger after every append: S1, S2, S3, S6, S8, S9, S15, S17."""
+"""What must hold of the ledger after every append: S1, S2, S3, S6, S8, S9, S15, S17; in the end: E2."""
 
 from base64 import b64encode
 
@@ -86,7 +86,7 @@ class Projection(Checker):
 
 
 class Requests(Checker):
-    """Every request is closed by at most one outcome, which comes after it; in the end all are closed (E2)."""
+    """Every request is closed by at most one outcome, which comes after it."""
 
     name = "S6"
 
@@ -95,6 +95,12 @@ class Requests(Checker):
         faults = self.facts.streams[news.recorded.stream_id].request_faults
         if faults:
             self.fail(f"event {news.recorded.version}: {faults[0]}")
+
+
+class Closing(Checker):
+    """In the end every request is closed."""
+
+    name = "E2"
 
     def ended(self) -> None:
         """No request of a platform that is still there is open."""
