@@ -9,9 +9,10 @@ from api.naming import inline_secret_name
 from api.parsing import parse_spec
 from api.references import Reference, references
 from components.context import RenderContext
+from components.findings import findings
 from components.manifest import Manifest
 from components.registry import render
-from eventstore.events import ObjectRef
+from eventstore.events import Finding, ObjectRef
 from eventstore.vocabulary import ComponentName
 from projections.state import PlatformState, SpecState
 
@@ -105,9 +106,9 @@ def references_of(spec: SpecState, name: str) -> tuple[Reference, ...]:
     return _references(_Referring(spec, name))
 
 
-def render_context(state: PlatformState, spec: SpecState) -> RenderContext | None:
-    """What the components would render for `spec`; None if it does not parse."""
-    return _Rendering(state, spec).context()
+def rendering_findings(state: PlatformState, spec: SpecState) -> tuple[Finding, ...]:
+    """What the components would refuse of `spec`; nothing if it does not parse."""
+    return _findings(_Rendering(state, spec))
 
 
 def dependency_digests(state: PlatformState) -> dict[str, str]:
@@ -143,6 +144,12 @@ def _references(referring: _Referring) -> tuple[Reference, ...]:
     return tuple(
         reference for reference in references(parsed) if reference.kind in _READ_BY_NAME and reference.name != ours
     )
+
+
+@lru_cache(maxsize=1024)
+def _findings(rendering: _Rendering) -> tuple[Finding, ...]:
+    context = rendering.context()
+    return findings(context) if context else ()
 
 
 # Digests are asked for in every pass of every platform, and are small. Contents are needed when something is applied: a

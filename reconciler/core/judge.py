@@ -6,10 +6,9 @@ from api.backup import backup_warnings
 from api.changes import change_findings
 from api.parsing import parse_spec
 from api.spec import PlatformSpec
-from components.findings import findings as component_findings
 from eventstore.events import Finding, SpecAccepted, SpecRejected
-from projections.state import PlatformState, SpecState
-from reconciler.core.desired import render_context
+from projections.state import PlatformState
+from reconciler.core.desired import rendering_findings
 
 
 def judge(state: PlatformState) -> SpecAccepted | SpecRejected:
@@ -26,7 +25,7 @@ def judge(state: PlatformState) -> SpecAccepted | SpecRejected:
     if parsed.spec is not None:
         versions = {name: version.removeprefix("v") for name, version in parsed.spec.versions.items()}
         findings += _change_findings(state, parsed.spec)
-        findings += _rendering_findings(state, observed, versions) if not findings else ()
+        findings += rendering_findings(state, replace(observed, versions=versions)) if not findings else ()
     if findings:
         return SpecRejected(generation=observed.generation, digest=observed.digest, findings=findings)
     return SpecAccepted(
@@ -52,8 +51,3 @@ def _change_findings(state: PlatformState, after: PlatformSpec) -> tuple[Finding
         return ()
     before = parse_spec(state.accepted.spec, name=state.name, pinned=state.accepted.versions).spec
     return change_findings(before, after) if before is not None else ()
-
-
-def _rendering_findings(state: PlatformState, observed: SpecState, versions: dict[str, str]) -> tuple[Finding, ...]:
-    context = render_context(state, replace(observed, versions=versions))
-    return component_findings(context) if context else ()
