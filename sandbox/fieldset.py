@@ -91,7 +91,16 @@ def element_of(schema: Schema, item: Any) -> str | None:
     if list_kind(schema) == "set":
         return "v:" + compact(item)
     key = item_key(schema, item)
-    return None if key is None else "k:" + compact(key)
+    if key is None:
+        return None
+    if all(type(value) is str for value in key.values()):
+        return _named(tuple(key.items()))
+    return "k:" + compact(key)
+
+
+@lru_cache(4096)
+def _named(key: tuple[tuple[str, str], ...]) -> str:
+    return "k:" + compact(dict(key))
 
 
 @by_content

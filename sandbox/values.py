@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgspec
 
 Object = dict[str, Any]
+_compact = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode
 
 _SUFFIXES = {
     "n": Decimal("1e-9"),
@@ -117,4 +118,4 @@ def show_quantity(value: Decimal, like: str) -> str:
 
 def compact(value: Any) -> str:
     """JSON without white space, keys sorted, non-ASCII kept."""
-    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    return _compact(value)
