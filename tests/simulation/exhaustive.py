@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cache
+from itertools import groupby
 
 from simulator.faults import Fault, FaultKind
 from simulator.ports import Call
@@ -28,6 +29,17 @@ _OTHER_HANDS = frozenset(
         FaultKind.API_DOWN,
         FaultKind.CLOCK_BACK,
         FaultKind.CLOCK_FORWARD,
+    }
+)
+#: Of these, what others do to the platform and its children.
+_HANDS = frozenset(
+    {
+        FaultKind.EDIT,
+        FaultKind.DELETE,
+        FaultKind.LOSE_CHILD,
+        FaultKind.EDIT_CHILD,
+        FaultKind.REPLACE_CHILD,
+        FaultKind.SPOIL_STATUS,
     }
 )
 #: Only a watch that tells something can tell it otherwise.
@@ -64,9 +76,34 @@ def undisturbed(workload: str, seed: int = 0) -> Run:
 
 def single_faults(reference: Run, kind: FaultKind) -> Iterator[Fault]:
     """The faults of a kind, one for each call at which it means something."""
-    for call in reference.calls:
-        if means_something(call, kind):
-            yield Fault(call.index, kind)
+    steps = {
+        step: list(calls) for step, calls in groupby(reference.calls, lambda call: reference.step_of[call.index - 1])
+    }
+    for calls in steps.values():
+        for at, call in enumerate(calls):
+            if means_something(call, kind) and not _is_another(kind, calls, at):
+                yield Fault(call.index, kind)
+
+
+def _is_another(kind: FaultKind, calls: list[Call], at: int) -> bool:
+    """Whether a fault at one of the calls of a step comes to the same as that kind, or another, at another of them.
+
+    Within a step nobody but its process does anything.
+    """
+    call, more_to_come = calls[at], at + 1 < len(calls)
+    if kind is FaultKind.DIE_BEFORE:
+        # What it learned from its calls dies with it: it could as well have died after the last one that did anything.
+        return any(earlier.writes for earlier in calls[:at])
+    of_cluster = call.verb.startswith("cluster.")
+    if kind is FaultKind.STORE_DOWN:
+        # The cluster does not notice that the database is away; and the other way round.
+        return of_cluster and more_to_come
+    if kind is FaultKind.API_DOWN:
+        return not of_cluster and more_to_come
+    if kind in _HANDS:
+        # The database sees no hand on the cluster, nor does it matter to an Event: the next call is soon enough.
+        return (not of_cluster or call.key.startswith("Event/")) and more_to_come
+    return False
 
 
 def means_something(call: Call, kind: FaultKind) -> bool:
