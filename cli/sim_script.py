@@ -2,7 +2,7 @@
 
 import difflib
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -19,6 +19,7 @@ from cli.sim_telling import tell
 
 if TYPE_CHECKING:
     from simulator.checking import Checker
+    from simulator.facts import Facts
 
 _HASH_LENGTH = 6
 
@@ -103,7 +104,7 @@ def _printed(lines: Sequence[str], place: int) -> tuple[tuple[str, ...], int]:
     return tuple(lines[place:end]), end
 
 
-def play_script(script: Script, seed: int = 0, checkers: "Iterable[type[Checker]]" = ()) -> Played:
+def play_script(script: Script, seed: int = 0, checkers: "Iterable[Callable[[Facts], Checker]]" = ()) -> Played:
     """Carry out all of it.
 
     Raises:

@@ -141,7 +141,8 @@ def spec_of(words: Sequence[str]) -> dict[str, Any]:
         elif not sign:
             raise MisuseError(f"{word} is neither a component nor FIELD=VALUE", near(word, sorted(_COMPONENTS)))
         elif first in _COMPONENTS:
-            _put(spec, ["components", *path.split(".")], value_of(text))
+            # 13.10 is a version, not a number.
+            _put(spec, ["components", *path.split(".")], text if path.endswith(".version") else value_of(text))
         elif first in _TOP_FIELDS:
             _put(spec, path.split("."), value_of(text))
         elif component:

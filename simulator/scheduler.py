@@ -224,7 +224,11 @@ class Simulation:
             clock.advance_to(min(self._next_due(periodic=True), deadline))
 
     def wait(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
-        """Let so much time pass, with all that happens in it, or until it is so with nothing left to do at that instant.
+        """Let so much time pass, with all that happens in it.
+
+        Args:
+            seconds: virtual ones.
+            until: ends it earlier; asked when nothing is left to do at an instant.
 
         Returns:
             Whether it came to that.
