@@ -95,20 +95,16 @@ def evolve_finalizer_stripped(_: PlatformState, __: e.FinalizerStripped, ___: da
 
 
 def evolve_cluster_rewound(state: PlatformState, event: e.ClusterRewound, _: datetime) -> Changes:
-    # Neither the judgement of later generations nor a later deletion is about what is there now.
-    changes: Changes = {
+    # Neither the judgement of later generations nor a later deletion is about what is there now, nor what failed of it;
+    # what was applied is older there too, and nobody knows by how much.
+    unknown: Changes = {"deleting": False, "applied_digest": "", "owned_digest": "", "drift": None}
+    ours = state.failure is not None and state.failure.subject.startswith(KIND)
+    return {
         "judged_generation": min(state.judged_generation, event.generation - 1),
         "deletion_requested_at": None,
-        # What was applied is older there too, and nobody knows by how much: it is applied once more.
-        "objects": {
-            key: replace(child, deleting=False, applied_digest="", owned_digest="", drift=None)
-            for key, child in state.objects.items()
-        },
+        "objects": {key: replace(child, **unknown) for key, child in state.objects.items()},
+        **({"failure": None, "retry": Retry()} if ours else {}),
     }
-    if state.failure is not None and state.failure.subject.startswith(KIND):
-        # What went wrong with the resource itself went wrong with one that is not there any more.
-        changes |= {"failure": None, "retry": Retry()}
-    return changes
 
 
 def evolve_platform_gone(_: PlatformState, __: e.PlatformGone, ___: datetime) -> Changes:

@@ -15,7 +15,7 @@ LONG_FILES: dict[str, int] = {
     # The list of every fact: one class each, read by searching and best kept in one place.
     "eventstore/events.py": 500,
     # One small function per event, in the order of events.py.
-    "projections/platform.py": 491,
+    "projections/platform.py": 495,
 }
 #: Functions over the limit, `path::name`.
 LONG_FUNCTIONS: dict[str, int] = {
