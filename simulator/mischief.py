@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from eventstore.events import Policy
@@ -203,8 +204,12 @@ class Mischief:
                 duty.do()
 
     def _other(self, replica: Replica) -> Replica:
-        others = [one for one in self._simulation.replicas if one is not replica]
-        return others[0] if others else self._simulation.start("replica-1")
+        """Another process; one that stands still itself does nothing for anybody."""
+        replicas = self._simulation.replicas
+        moving = [one for one in replicas if one is not replica and not one.stalled]
+        names = {one.name for one in replicas}
+        free = next(name for number in count(1) if (name := f"replica-{number}") not in names)
+        return moving[0] if moving else self._simulation.start(free)
 
     def _kill_and_build(self, replica: Replica, _call: Call, _lost: Lost) -> None:
         """The next process of this name is of another build, the one after it of the first one again."""
