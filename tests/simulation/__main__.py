@@ -13,7 +13,7 @@ from simulator.scheduler import Simulation, Step
 from tests.simulation.exhaustive import try_faults, undisturbed
 from tests.simulation.many import every_fault, report, soak
 from tests.simulation.runs import run
-from tests.simulation.workloads import WORKLOADS
+from tests.simulation.workloads import TEN, WORKLOADS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.workload not in {"all", *WORKLOADS}:
         print(f"no workload {chosen.workload!r}; there are: all, {', '.join(WORKLOADS)}", file=sys.stderr)
         return 2
-    names = list(WORKLOADS) if chosen.workload == "all" else [chosen.workload]
+    names = list(TEN if chosen.every else WORKLOADS) if chosen.workload == "all" else [chosen.workload]
     if chosen.every:
         kinds = [FaultKind(kind) for kind in chosen.kinds.split(",") if kind] or list(FaultKind)
         return every_fault(names, kinds, seed=chosen.seed, processes=chosen.processes)

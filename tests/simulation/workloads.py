@@ -136,7 +136,7 @@ _UPGRADED = prometheus("3.13.2")
 _BROKEN = prometheus("3.14.99-broken")
 _SCALED = {"components": {**pair()["components"], "prometheus": {"version": "3.13.1", "replicas": 2}}}
 
-WORKLOADS: dict[str, Workload] = {
+_TEN: dict[str, Workload] = {
     workload.name: workload
     for workload in (
         Workload(name="create", stages=(apply(pair()),), wanted={"prod": pair()}),
@@ -179,3 +179,52 @@ WORKLOADS: dict[str, Workload] = {
         ),
     )
 }
+
+# -- others --------------------------------------------------------------------------------------------------------
+
+_DOWNGRADED = pair(version="12.4.0")
+_LABELLED = {
+    "components": {
+        "prometheus": {
+            "version": "3.13.1",
+            "replicas": 2,
+            "retention": "3d",
+            "podLabels": {"team": "blue"},
+            "nodeSelector": {"kubernetes.io/hostname": "sandbox"},
+            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+        }
+    }
+}
+_PAUSED = {**prometheus(), "paused": True}
+
+_MORE: dict[str, Workload] = {
+    workload.name: workload
+    for workload in (
+        # A spec that is refused, and then the one before it again: as if it had never been.
+        Workload(
+            name="mistake",
+            stages=(apply(pair()), apply(_DOWNGRADED, until=_has_failed), apply(pair())),
+            wanted={"prod": pair()},
+        ),
+        # There and back: what a field left behind would show.
+        Workload(
+            name="round-trip",
+            stages=(apply(prometheus()), apply(_LABELLED), apply(prometheus())),
+            wanted={"prod": prometheus()},
+        ),
+        Workload(
+            name="components",
+            stages=(apply(pair()), apply(prometheus()), apply(pair())),
+            wanted={"prod": pair()},
+        ),
+        Workload(
+            name="delete-paused",
+            stages=(apply(prometheus()), apply(_PAUSED, until=_is_paused), delete(), delete()),
+            wanted={"prod": None},
+        ),
+    )
+}
+
+WORKLOADS = {**_TEN, **_MORE}
+#: Those of which every single fault is tried.
+TEN = tuple(_TEN)
