@@ -138,8 +138,9 @@ def _observe_platform(state: PlatformState, seen: PlatformSighting) -> Iterator[
     if seen.retry_token and seen.retry_token != state.retry_token:
         yield RetryRequested(token=seen.retry_token)
     if seen.deletion_requested_at is not None and (rewound or state.closed or state.deletion_requested_at is None):
-        # Of a log that was lost or of a backup: what is to be taken off need not be what this log put on.
-        unknown = seen.has_finalizer and not state.finalizer and not state.finalizer_request
+        # Of a log that was lost, of a backup, of a process that ended before it could say so: what is to be taken off
+        # need not be what this log put on.
+        unknown = seen.has_finalizer and not state.finalizer
         yield DeletionRequested(requested_at=seen.deletion_requested_at, finalizer=unknown)
     if state.finalizer and not seen.has_finalizer:
         yield FinalizerStripped()

@@ -108,7 +108,9 @@ def open_requests(state: PlatformState, now: datetime) -> tuple[Request, ...]:
         for child in state.objects.values()
         if child.request and (state.finalizer or deleting)
     ]
-    if state.finalizer_request:
+    # One that was to be put on, and is to be taken off by now, stays on for as long as there is something to remove.
+    holds = deleting and bool(state.objects) and not _teardown_overdue(state, now)
+    if state.finalizer_request and not holds:
         requests.append(Request(version=state.finalizer_request, ref=None))
     if len(requests) < 2:
         return tuple(requests)

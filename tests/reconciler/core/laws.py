@@ -175,10 +175,11 @@ class Laws:
             assert child is None or not child.request, f"asked for twice: {event}"
         if isinstance(event, e.DeleteRequested):
             assert event.uid, f"S12: {event}"
-        if isinstance(event, e.FinalizerReleaseRequested):
+        if isinstance(event, e.FinalizerReleaseRequested | e.FinalizerReleased):
             deadline = teardown_deadline(before)
             assert deadline is not None, "S13: released without a deletion"
             assert not before.objects or now >= deadline, "S13: released too early"
+        if isinstance(event, e.FinalizerReleaseRequested):
             assert set(event.orphaned) == {child.ref for child in before.objects.values()}, event
 
     def _check_retries(self, before: PlatformState, after: PlatformState, event: e.Event, now: datetime) -> None:

@@ -4,6 +4,8 @@ import pytest
 
 from eventstore import events as e
 from eventstore.vocabulary import ErrorCategory, Phase
+from reconciler.core.observe import Sighting, observe
+from reconciler.core.plan import open_requests
 from reconciler.core.progress import is_complete
 from tests.reconciler.core.model_world import ModelWorld
 from tests.reconciler.core.story import MINIMAL, PAIR, Story
@@ -40,8 +42,41 @@ def test_a_platform_that_comes_back_from_a_backup_made_while_it_was_being_delete
     let_go(world)
 
 
+def deleted(story: Story) -> tuple[e.Observation, ...]:
+    """What a look shows once somebody deletes the platform, on which our finalizer is."""
+    world = ModelWorld()
+    world.create(MINIMAL)
+    world.state, world.finalizer, world.children = story.state, True, {}
+    world.delete()
+    sighting = Sighting(platform=world.seen_spec(), policy=story.policy, operator_version="test")
+    return tuple(seen for seen in observe(story.state, sighting) if isinstance(seen, e.DeletionRequested))
+
+
+def test_a_finalizer_put_on_by_a_process_that_ended_at_once_is_taken_off_though_that_fails_at_first() -> None:
+    story = Story(MINIMAL)
+    assert open_requests(story.state, story.now)
+    story.see(*deleted(story))
+    story.fail(ErrorCategory.TRANSIENT, "Unreachable")
+    story.wait(10)
+    story.carry_out()
+    assert story.state.closed
+
+
+def test_a_finalizer_asked_for_again_is_not_taken_off_before_the_children_are_gone() -> None:
+    story = Story(MINIMAL)
+    story.install()
+    story.see(e.FinalizerStripped())
+    story.see(*deleted(story))
+    while open_requests(story.state, story.now):
+        story.carry_out()
+    assert not story.state.closed
+    story.see(*[e.ChildGone(ref=child.ref) for child in story.state.objects.values()])
+    story.carry_out()
+    assert story.state.closed
+
+
 def let_go(world: ModelWorld) -> None:
-    for _ in range(10):
+    for _ in range(20):
         world.reconcile()
         world.settle()
         world.wait(10)
