@@ -86,7 +86,9 @@ class Universe:
 
     def was_just_restored(self) -> bool:
         """Whether so little time has passed since a backup was put back that nobody can be expected to know."""
-        return self.clock.monotonic() - self.restored_at < GRACE_SECONDS
+        # While something is away nobody hears of it.
+        told_at = max(self.restored_at, self.trouble_until)
+        return self.restored_at >= 0.0 and self.clock.monotonic() - told_at < GRACE_SECONDS
 
     # -- looking ---------------------------------------------------------------------------------------------------
 

@@ -122,6 +122,8 @@ class Deposed(Checker):
         replica, call = self._sending
         if not is_deposed(self.facts, replica) or not owner_uid(written.item):
             return
+        if self.facts.universe.was_just_restored():
+            return  # what it was to come upon is not there any more
         if written.before is not None and written.after is not None and masked(written.before) == masked(written.after):
             return
         state = self.facts.state_of(owner_uid(written.item))
@@ -276,7 +278,8 @@ class Resting(Checker):
         state = self.facts.state_of(stream_of(self.facts, call))
         if state is None:
             return
-        now = replica.clock.now()
+        # A clock may be set back in the middle of a pass that began when it was time.
+        now = max(replica.clock.now(), self.facts.now())
         if state.retry.due_at is not None and now < state.retry.due_at:
             self.fail(f"{call}: the next attempt is due at {state.retry.due_at}, and now is {now}")
         if state.phase is Phase.FAILED and state.deletion_requested_at is None:
