@@ -195,6 +195,7 @@ class Mischief:
 
     def _depose(self, replica: Replica, _call: Call, _lost: Lost) -> None:
         """The process stands still until another one has the lease."""
+        replica.stalled = True
         clock = self._simulation.universe.clock
         clock.advance(TTL_SECONDS)
         other = self._other(replica)
@@ -202,6 +203,7 @@ class Mischief:
             while not other.leads() and (duty := _next_of(other)) is not None:
                 clock.advance_to(duty.due_at)
                 duty.do()
+        replica.stalled = False
 
     def _other(self, replica: Replica) -> Replica:
         """Another process; one that stands still itself does nothing for anybody."""
