@@ -77,6 +77,13 @@ test-cluster: $(STAMP) ## Emulator and operator against a real Kubernetes API se
 	@[ -n "$${STACKLEDGER_TEST_KUBECONFIG:-}" ] || $(BIN)/python -m tests.controlplane.build
 	@$(BIN)/python -m pytest -n $(WORKERS) --control-plane tests/contract tests/cluster
 
+# For each server: sandbox, apiserver, or both (the real one only where there is one, or Go to build it with).
+MINUTES ?= 10
+SERVER ?= both
+.PHONY: chaos
+chaos: $(STAMP) ## Processes killed, connections cut, servers away, for MINUTES=10; SEED=n SERVER=sandbox|apiserver|both
+	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) --server $(SERVER) $(if $(SEED),--seed $(SEED))
+
 .PHONY: lock
 lock: $(STAMP) ## Resolve the newest dependencies again and pin them by hash
 	@$(LOCK) --upgrade pyproject.toml -o requirements/runtime.txt

@@ -5,10 +5,12 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
+from reconciler.shell.status_writer import PROGRESS_SECONDS
 from tests.chaos.database import LedgerDatabase
 from tests.chaos.facts import Violation
 from tests.chaos.gathering import Gathering
@@ -35,8 +37,8 @@ class Times(msgspec.Struct, frozen=True):
     storm: float = 30.0
     #: All must rest this long after the storm.
     rest_max: float = 150.0
-    #: Nothing is heard for so long before it counts as rest.
-    still: float = 4.0
+    #: Nothing is heard for so long before it counts as rest: longer than a status may wait (`PROGRESS_SECONDS`).
+    still: float = PROGRESS_SECONDS + 2.0
     #: And then nothing may be heard for so long.
     silent: float = 8.0
 
@@ -219,11 +221,19 @@ class Play:
                 heard, since = now, time.monotonic()
             is_still = time.monotonic() - since >= self.times.still
             # Asked last, as it costs the most.
-            late = (self.replicas.unready() or self._untold()) if is_still else ""
+            late = (self._leaderless() or self.replicas.unready() or self._untold()) if is_still else ""
+            if late:
+                # Whoever begins to lead has something to do: what was silent was nobody.
+                since = time.monotonic()
             if is_still and not late:
                 return []
             if time.monotonic() > deadline:
+                late = late or self._leaderless()
                 return [*why, *([late] if late else [])] or ["it is never silent: " + self._latest()]
+
+    def _leaderless(self) -> str:
+        lease = self.database.log.lease.current()
+        return "" if lease is not None and lease.expires_at > datetime.now(UTC) else "nobody holds the lease"
 
     def _untold(self) -> str:
         """What is recorded, and not told by an Event yet: they take their time, and more after an outage."""

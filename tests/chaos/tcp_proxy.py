@@ -60,6 +60,8 @@ class TcpProxy:
         """Nobody listens any more, and what is open ends."""
         self._refusing = True
         if self._listening is not None:
+            # Closing alone would let the thread that waits on it take one more.
+            _shut(self._listening)
             _close(self._listening)
             self._listening = None
         self.cut()
