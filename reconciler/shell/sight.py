@@ -111,13 +111,13 @@ class Sight:
         checked = self._secrets_checked.get(state.stream_id)
         # Trouble may come from a Secret that is gone: look more often until it is over.
         seconds = self._secrets_seconds if _is_calm(state) else self._policy.prerequisite_poll_seconds / 2
-        fresh = checked is not None and now - checked < seconds
-        if fresh and state.deletion_requested_at is None:
-            return
+        fresh = checked is not None and now - checked < seconds and state.deletion_requested_at is None
         for child in state.objects.values():
-            if child.ref.kind == SECRET.kind:
+            # One on its way out may be wanted again, and can only be made again once it is seen to be gone.
+            if child.ref.kind == SECRET.kind and (child.deleting or not fresh):
                 self._check_secret(state.namespace, child)
-        self._secrets_checked[state.stream_id] = now
+        if not fresh:
+            self._secrets_checked[state.stream_id] = now
 
     def _check_secret(self, namespace: str, child: ObjectState) -> None:
         try:

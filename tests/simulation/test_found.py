@@ -39,6 +39,8 @@ FOUND = [
     ("recreate", 0, "91:restored"),
     # What failed about a deletion that the backup does not know was waited for, for good: E1.
     ("recreate", 0, "75:restored"),
+    # A Secret that was pruned and wanted again was taken for there until the next look at Secrets: E1, ten minutes.
+    ("components", 0, "88:post"),
 ]
 
 
