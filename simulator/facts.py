@@ -8,6 +8,7 @@ import msgspec
 from audit.requests import RequestLedger
 from eventstore.codec import decode
 from eventstore.envelope import RecordedEvent
+from eventstore.errors import CorruptEventError, UnknownEventError
 from eventstore.events import Event
 from projections.platform import evolve, initial
 from projections.state import PlatformState
@@ -49,6 +50,8 @@ class Facts:
     def __init__(self, universe: Universe) -> None:
         self.universe = universe
         self.streams: dict[str, Stream] = {}
+        #: Streams with an event that this build does not know.
+        self.unreadable: set[str] = set()
         self._position = 0
 
     def now(self) -> datetime:
@@ -60,7 +63,11 @@ class Facts:
         for recorded in self.universe.log.read_all(self._position):
             self._position = recorded.position
             stream = self.streams.setdefault(recorded.stream_id, Stream(recorded.stream_id))
-            event = decode(recorded)
+            try:
+                event = decode(recorded)
+            except (UnknownEventError, CorruptEventError):
+                self.unreadable.add(recorded.stream_id)
+                continue
             before = stream.state
             stream.state = evolve(before, event, recorded.occurred_at)
             stream.recorded.append(recorded)

@@ -133,7 +133,7 @@ def run(
 
     simulation.on_call = before
     violation = None
-    with silent_logs(), _replaced_secrets(seed):
+    with silent_logs(), replaced_secrets(seed):
         try:
             _tell(simulation, workload)
             violation = _compare(workload, simulation, deeds, reference)
@@ -157,7 +157,7 @@ def run(
     )
 
 
-def _replaced_secrets(seed: int) -> Any:
+def replaced_secrets(seed: int) -> Any:
     return _Replaced(executor, "secrets", _Secrets(seed))
 
 
