@@ -220,16 +220,15 @@ class Replica:
     def _hold_lease(self) -> None:
         self._lease_at = self.clock.monotonic() + RENEW_SECONDS
         # The second thread of the leadership looks at the clock first.
-        self.leadership._announce("the lease ran out: its renewal hangs")
+        self.leadership.look_at_clock()
         self.leadership.step()
 
     def _watch_duty(self, watcher: Watcher) -> Duty:
         at = self._watch_at[watcher.kind]
-        seen = int(watcher._version or -1)
-        changed = self._universe.changed_at.get(watcher.kind, 0) > seen or bool(watcher._list_reason)
+        changed = self._universe.changed_at.get(watcher.kind, 0) > watcher.version or watcher.wants_list
         if changed or watcher.problem or watcher.kind in self._cut:
             return Duty(f"watch {watcher.kind}", at, lambda: self._watch(watcher))
-        listed_at = self.clock.monotonic() + watcher._list_due_seconds()
+        listed_at = self.clock.monotonic() + watcher.list_due_seconds()
         return Duty(f"watch {watcher.kind}", max(at, listed_at + 0.001), lambda: self._watch(watcher), periodic=True)
 
     def _watch(self, watcher: Watcher) -> None:
@@ -243,16 +242,13 @@ class Replica:
     def _work_due(self) -> float:
         if len(self.queue):
             return 0.0
-        return min(self.queue._due.values(), default=_NEVER)
+        due = self.queue.next_due()
+        return _NEVER if due is None else due
 
     def _work(self) -> None:
         key = self.queue.get(0.0)
-        if key is None:
-            return
-        try:
-            self._workers._work(key)
-        finally:
-            self.queue.done(key)
+        if key is not None:
+            self._workers.work_on(key)
 
     def _tick_due(self) -> float:
         """The job runs every second; the simulation skips those in which nothing is due."""
@@ -262,12 +258,9 @@ class Replica:
         due = [
             clock.at(stored.record.due_at) - self.clock.wrong_by_seconds
             for stored in self._universe.log.list_states()
-            if stored.record.due_at is not None and not self._is_served(stored.stream_id, stored.version)
+            if stored.record.due_at is not None and not self.reconciler.is_served(stored.stream_id, stored.version)
         ]
         return max(min(due, default=_NEVER), self._tick_at)
-
-    def _is_served(self, stream_id: str, version: int) -> bool:
-        return self.reconciler._served.get(stream_id) == version or stream_id in self.reconciler.quarantined
 
     def _tick(self) -> None:
         self._tick_at = self.clock.monotonic() + 1.0

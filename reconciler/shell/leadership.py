@@ -104,6 +104,10 @@ class Leadership:
         else:
             self._granted(lease, asked_at, lost=held is not None)
 
+    def look_at_clock(self) -> None:
+        """Notice that the lease has run out though no renewal came back to say so."""
+        self._announce("the lease ran out: its renewal hangs")
+
     def _granted(self, lease: Lease | None, asked_at: float, *, lost: bool) -> None:
         with self._lock:
             if self._stop.is_set():
@@ -155,4 +159,4 @@ class Leadership:
     def _watch_clock(self) -> None:
         # A renewal that hangs cannot tell anybody that time is over.
         while not self._stop.wait(min(0.5, self._renew_seconds / 4)):
-            self._announce("the lease ran out: its renewal hangs")
+            self.look_at_clock()

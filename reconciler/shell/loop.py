@@ -124,9 +124,13 @@ class Reconciler:
         return [key for key, streams in list(self._open_streams.items()) if streams & wanted]
 
     def _is_served(self, stream_id: str) -> bool:
-        version = self._served.get(stream_id)
-        served = version is not None and version == self._states.load(stream_id).state.version
-        return served or stream_id in self._quarantined
+        if stream_id not in self._served:
+            return stream_id in self._quarantined
+        return self.is_served(stream_id, self._states.load(stream_id).state.version)
+
+    def is_served(self, stream_id: str, version: int) -> bool:
+        """Whether nothing follows from the recorded deadline of a stream that is at this version."""
+        return self._served.get(stream_id) == version or stream_id in self._quarantined
 
     def open_keys(self) -> list[PlatformKey]:
         """Platforms with a stream that is not closed."""

@@ -92,6 +92,20 @@ class Watcher:
         """`StatefulSet in obs`."""
         return f"{self.kind} in {self._namespace}" if self._namespace else self.kind
 
+    @property
+    def version(self) -> int:
+        """The resourceVersion up to which everything was seen; -1 before the first list."""
+        return _number(self._version)
+
+    @property
+    def wants_list(self) -> bool:
+        """Whether the next step lists, because a watch alone would not do."""
+        return bool(self._list_reason)
+
+    def list_due_seconds(self) -> float:
+        """Seconds until everything is listed anew, whatever the watch says."""
+        return self._listed_at + self._times.relist_seconds - self._monotonic()
+
     def run(self, stop: threading.Event) -> None:
         """List and watch until told to stop."""
         while not stop.is_set():
@@ -104,7 +118,7 @@ class Watcher:
         Never raises: whatever happens is a reason to look again, later.
         """
         try:
-            if self._list_reason or self._list_due_seconds() < 0:
+            if self._list_reason or self.list_due_seconds() < 0:
                 self._list(self._list_reason or "periodic", stop)
             self._follow(stop)
         except ResourceExpiredError:
@@ -152,7 +166,7 @@ class Watcher:
     def _follow(self, stop: threading.Event) -> None:
         resource, selector = self._watched.resource, self._watched.label_selector
         # No longer than until the next list, or a quiet kind would be listed late.
-        due = max(0.0, self._list_due_seconds())
+        due = max(0.0, self.list_due_seconds())
         for event in self._cluster.watch(resource, self._version, self._namespace, selector, seconds=due):
             if stop.is_set():
                 return
@@ -168,9 +182,6 @@ class Watcher:
             if platform is not None:
                 self._notify(platform)
         self._alive()
-
-    def _list_due_seconds(self) -> float:
-        return self._listed_at + self._times.relist_seconds - self._monotonic()
 
     def _notify(self, platform: PlatformKey) -> None:
         namespace, name = platform

@@ -163,6 +163,11 @@ class WorkQueue(Generic[Key]):
         with self._changed:
             return len(self._waiting) + len(self._patient) + len(self._again)
 
+    def next_due(self) -> float | None:
+        """Monotonic time at which the first of the keys comes up that were added for later; None without any."""
+        with self._changed:
+            return min(self._due.values(), default=None)
+
     def unfinished_seconds(self) -> float:
         """Sum of how long the keys in work have been."""
         with self._changed:

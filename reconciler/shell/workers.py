@@ -60,10 +60,16 @@ class Workers:
         while (key := self._queue.get()) is not None:
             self._count_active(1)
             try:
-                self._work(key)
+                self.work_on(key)
             finally:
-                self._queue.done(key)
                 self._count_active(-1)
+
+    def work_on(self, key: PlatformKey) -> None:
+        """One pass over a platform that was taken from the queue, and what comes of it for the queue."""
+        try:
+            self._work(key)
+        finally:
+            self._queue.done(key)
 
     def _work(self, key: PlatformKey) -> None:
         began = self._clock.monotonic()

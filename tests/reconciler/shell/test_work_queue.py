@@ -113,6 +113,17 @@ def test_a_delayed_key_comes_when_it_is_due_and_the_shortest_delay_counts() -> N
     assert queue.get(0) is None
 
 
+def test_the_queue_knows_when_the_first_delayed_key_comes() -> None:
+    queue: WorkQueue[str] = WorkQueue(clock := Clock())
+    assert queue.next_due() is None
+    queue.add_after("late", 30)
+    queue.add_after("soon", 10)
+    assert queue.next_due() == clock.now + 10
+    clock.now += 10
+    assert queue.get(0.0) == "soon"
+    assert queue.next_due() == clock.now + 20
+
+
 def test_crashes_back_off_to_a_limit_and_success_forgets_them() -> None:
     queue = WorkQueue[str](Clock(), retry_initial_seconds=1, retry_max_seconds=8)
     assert [queue.retry("a") for _ in range(5)] == [1, 2, 4, 8, 8]
