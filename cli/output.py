@@ -21,6 +21,8 @@ _STYLES = {
     "Failed": "red",
     "False": "red",
     "BROKEN": "bold red",
+    "NOT MET": "bold red",
+    "VIOLATED": "bold red",
     "Installing": "cyan",
     "Upgrading": "cyan",
     "Pending": "yellow",
@@ -55,6 +57,20 @@ def wants_colour(*, no_color: bool = False) -> bool:
 def write_line(text: str = "") -> None:
     """One line of the result; unsafe characters spelled out."""
     sys.stdout.write(printable(text).rstrip() + "\n")
+
+
+def write_coloured(text: str, *, no_color: bool = False) -> None:
+    """One line of the result, its phases and verdicts coloured on a terminal that wants it."""
+    if not wants_colour(no_color=no_color):
+        write_line(text)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    line = Text(printable(text).rstrip())
+    for word, style in _STYLES.items():
+        line.highlight_regex(rf"(?<![\w=]){word}(?!\w)", style)
+    Console(file=sys.stdout, color_system="auto", highlight=False, soft_wrap=True).print(line)
 
 
 def note(text: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 
-from cli.output import Column, clock_time, write_line, write_table
+from cli.output import Column, clock_time, write_coloured, write_table
 from cli.sim_tape import Answer, NewRow
 from simulator.clock import START
 from simulator.session_view import ComponentView, OperatorView, PlanView, PlatformView, SessionView
@@ -26,17 +26,17 @@ _COLUMNS = (Column("TIME"), Column("SEQ", right=True), Column("EVENT"), Column("
 def tell(answer: Answer, *, no_color: bool = False) -> None:
     """Print an answer."""
     for line in answer.said:
-        write_line(line)
+        write_coloured(line, no_color=no_color)
     if answer.quiet:
         for stream_id, view in answer.after.platforms.items():
             if _headline(answer.before.platforms.get(stream_id)) != _headline(view):
-                write_line(_headline(view))
+                write_coloured(_headline(view), no_color=no_color)
         return
     if answer.rows:
         several = len({row.platform for row in answer.rows} | {one.name for one in answer.after.platforms.values()}) > 1
         write_table(_COLUMNS, _event_rows(answer.rows, several=several), headers=False, no_color=no_color)
     for line in changes(answer.before, answer.after):
-        write_line(line)
+        write_coloured(line, no_color=no_color)
 
 
 def when(at: datetime | None) -> str:

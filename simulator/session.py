@@ -20,6 +20,8 @@ from simulator.universe import Universe
 #: The first process of the operator.
 FIRST_REPLICA = "replica-0"
 _ENDLESS = float("inf")
+#: What takes too many steps within so long is a hot loop.
+_SLICE_SECONDS = 3600.0
 
 
 class Session:
@@ -37,7 +39,7 @@ class Session:
 
     @contextmanager
     def _moving(self) -> Iterator[None]:
-        # A session may last for days; what counts is that a single wish comes to an end.
+        # A session may last for days.
         self.simulation.steps = 0
         if self._is_anybody_kept():
             self.universe.trouble_until = _ENDLESS
@@ -55,8 +57,14 @@ class Session:
 
     def wait(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
         """Let so much time pass, or until it is so; whether it came to that."""
-        with self._moving():
-            return self.simulation.wait(seconds, until)
+        clock = self.universe.clock
+        ends = clock.monotonic() + seconds
+        while True:
+            with self._moving():
+                if self.simulation.wait(min(_SLICE_SECONDS, ends - clock.monotonic()), until):
+                    return True
+            if clock.monotonic() >= ends:
+                return False
 
     def step(self) -> Step | None:
         """Let one thing happen: the next that is due."""
