@@ -210,7 +210,7 @@ class Play:
     def _wait_for_rest(self) -> list[str]:
         """Until every wish is fulfilled and nothing is heard for a while; what is not so when the time is over."""
         deadline = time.monotonic() + self.times.rest_max
-        heard, since = self._heard(), time.monotonic()
+        heard, since, late = self._heard(), time.monotonic(), ""
         while True:
             time.sleep(0.5)
             self.replicas.supervise()
@@ -219,16 +219,15 @@ class Play:
             now = self._heard()
             if now != heard or why:
                 heard, since = now, time.monotonic()
-            is_still = time.monotonic() - since >= self.times.still
-            # Asked last, as it costs the most.
-            late = (self._leaderless() or self.replicas.unready() or self._untold()) if is_still else ""
-            if late:
-                # Whoever begins to lead has something to do: what was silent was nobody.
-                since = time.monotonic()
-            if is_still and not late:
-                return []
+            if time.monotonic() - since >= self.times.still:
+                late = self._leaderless()
+                if late:
+                    # Whoever begins to lead has something to do: what was silent was nobody.
+                    since = time.monotonic()
+                late = late or self.replicas.unready() or self._untold()
+                if not late:
+                    return []
             if time.monotonic() > deadline:
-                late = late or self._leaderless()
                 return [*why, *([late] if late else [])] or ["it is never silent: " + self._latest()]
 
     def _leaderless(self) -> str:

@@ -10,10 +10,9 @@ from tests.chaos.journal import Journal
 from tests.chaos.server import Undo
 from tests.cluster.process import QUICK, OperatorProcess
 
-#: Besides QUICK: teardown has the time that storms cost it, and silence is noticed soon.
+#: Besides QUICK: teardown has the time that storms cost it, and a hung tick is noticed soon.
 SETTINGS = QUICK | {
     "TEARDOWN_DEADLINE_SECONDS": "900",
-    "WATCH_STALL_SECONDS": "12",
     "TICK_LIMIT_SECONDS": "20",
     "LOG_LEVEL": "info",
 }

@@ -173,6 +173,8 @@ class SandboxProcess:
             "KUBECONFIG": str(self._directory / "operator.kubeconfig"),
             "STACKLEDGER_DSN_FILE": str(self._directory / "uri"),
             "STACKLEDGER_HMAC_KEY_FILE": str(self._directory / "hmac-key"),
+            # It sends bookmarks more often than a real server does.
+            "STACKLEDGER_WATCH_STALL_SECONDS": "12",
         }
 
     def _start(self) -> None:
