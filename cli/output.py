@@ -69,7 +69,7 @@ def write_coloured(text: str, *, no_color: bool = False) -> None:
 
     line = Text(printable(text).rstrip())
     for word, style in _STYLES.items():
-        line.highlight_regex(rf"(?<![\w=]){word}(?!\w)", style)
+        line.highlight_regex(rf"(?<![\w=]){word}(?![\w=])", style)
     Console(file=sys.stdout, color_system="auto", highlight=False, soft_wrap=True).print(line)
 
 
