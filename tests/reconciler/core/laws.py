@@ -38,7 +38,7 @@ _SIGHTS = (
     e.ChildGone,
 )
 _PASS = UUID("0195511a-0000-7000-8000-000000000001")
-_STARTS_ANEW = (e.RetryReset, e.DeletionRequested)
+_STARTS_ANEW = (e.RetryReset, e.DeletionRequested, e.ClusterRewound)
 #: What must have happened before the counter starts anew for a reason.
 _EARNS: dict[str, tuple[type[e.Event], ...]] = {
     "NewGeneration": (e.SpecAccepted, e.SpecQuarantined),
