@@ -62,6 +62,9 @@ class LedgerDatabase:
 
     def fault(self, kind: str, choice: int) -> Undo:
         """Let something go wrong; what ends it."""
+        if self._down:
+            # It is away already, and whoever let it go brings it back.
+            return lambda: None
         if kind == "database-terminate":
             self._server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{APP_ROLE}'")
             return lambda: None

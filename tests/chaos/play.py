@@ -171,6 +171,13 @@ class Play:
             time.sleep(max(0.0, min(0.2, at - now)))
 
     def _fault(self, deed: Deed) -> Undo:
+        try:
+            return self._begin(deed)
+        except Exception as error:  # what is to be broken is down already, by a fault before this one
+            self.journal.write("chaos-skipped", deed.kind, why=f"{type(error).__name__}: {error}"[:300])
+            return lambda: None
+
+    def _begin(self, deed: Deed) -> Undo:
         if deed.kind in self.replicas.faults:
             return self.replicas.fault(deed.kind, deed.choice)
         if deed.kind in self.database.faults:
@@ -178,7 +185,10 @@ class Play:
         return self.server.fault(deed.kind, deed.choice)
 
     def _undo(self, kind: str, undo: Undo) -> None:
-        undo()
+        try:
+            undo()
+        except Exception as error:  # `_heal` sees to it that all is well in the end, or fails
+            self.journal.write("chaos-skipped", f"end of {kind}", why=f"{type(error).__name__}: {error}"[:300])
         self.journal.write("chaos-end", kind)
 
     def _heal(self) -> None:
