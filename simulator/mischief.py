@@ -127,10 +127,12 @@ class Mischief:
                 act(replica, call, lost)
             if not replica.alive:
                 raise ProcessDiedError
-        refused = self._refusal(replica, call, lost)
+        if any(call.verb.startswith(verbs) and self._now() < until for verbs, until in self._away.items()):
+            raise lost(call)
+        checked(replica, call)
+        refused = self._refusal(replica, call)
         if refused is not None:
             raise refused
-        checked(replica, call)
         answer = self._answer(replica, call, do)
         if fault in _AFTERWARDS:
             simulation.took_effect(replica, call)
@@ -145,10 +147,8 @@ class Mischief:
         self._answer_back(replica, call)
         return answer
 
-    def _refusal(self, replica: Replica, call: Call, lost: Lost) -> Exception | None:
+    def _refusal(self, replica: Replica, call: Call) -> Exception | None:
         """What this call gets for something that happened at an earlier one."""
-        if any(call.verb.startswith(verbs) and self._now() < until for verbs, until in self._away.items()):
-            return lost(call)
         if call.resource is not None and self._now() < self._forbidden.get((call.verb, call.resource.kind), 0.0):
             return forbidden(call)
         coming = self._coming.get((replica.name, call.verb, call.key))
@@ -188,10 +188,14 @@ class Mischief:
     def _let_another_act(self, replica: Replica, call: Call, _lost: Lost) -> None:
         """The process stands still until its lease is over and another one has done all there is to do."""
         replica.stalled, replica.slept_at = True, call.index
-        other = self._other(replica)
+        self._other(replica)
         with suppress(TimeoutError):
-            self._simulation.rest(until=other.leads)
+            # Which of the others does not matter.
+            self._simulation.rest(until=self._is_led_by_one_who_moves)
         replica.stalled = False
+
+    def _is_led_by_one_who_moves(self) -> bool:
+        return any(one.leads() and not one.stalled for one in self._simulation.replicas)
 
     def _depose(self, replica: Replica, _call: Call, _lost: Lost) -> None:
         """The process stands still until another one has the lease."""
@@ -281,7 +285,9 @@ class Mischief:
         elif not took_effect(call):
             raise odd_answer(call)
 
-    def _be_faster(self, replica: Replica, call: Call, _lost: Lost) -> None:
+    def _be_faster(self, replica: Replica, call: Call, lost: Lost) -> None:
+        if call.resource is None and call.verb != "log.append":
+            _lose(replica, call, lost)
         self._coming[replica.name, call.verb, call.key] = [conflict] * CONFLICTS
 
     def _hang(self, replica: Replica, call: Call, _lost: Lost) -> None:
@@ -320,7 +326,9 @@ def _expired(call: Call) -> ClusterError:
     return ResourceExpiredError(ErrorCategory.TRANSIENT, "Expired", f"410 for {call.key}")
 
 
-def _raise_a_surprise(_replica: Replica, call: Call, _lost: Lost) -> None:
+def _raise_a_surprise(replica: Replica, call: Call, lost: Lost) -> None:
+    if call.verb != "cluster.watch":
+        _lose(replica, call, lost)
     raise RuntimeError(f"nobody thought of this in {call.verb} of {call.key}")
 
 

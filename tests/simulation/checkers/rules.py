@@ -18,6 +18,7 @@ from simulator.checking import Checker, Written
 from simulator.facts import Appended, Facts
 from simulator.ports import Call
 from simulator.replica import Replica
+from tests.simulation.checkers.writes import is_deposed
 
 _RESETS = frozenset({"NewGeneration", "Requested", "DependencyChanged", "Recovered", "Superseded"})
 
@@ -58,8 +59,8 @@ class Forward(Checker):
             self._rewound.discard(stream_id)
 
     def sent(self, replica: Replica, call: Call) -> None:
-        """Remember which call of a process that stood still is on its way: see S10."""
-        self._late = call.index == replica.slept_at
+        """Remember whether the process is deposed and cannot know: its successor has the last word."""
+        self._late = call.index == replica.slept_at or is_deposed(self.facts, replica)
 
     def wrote(self, written: Written) -> None:
         """What a status says it has seen grows, and is not beyond what there is."""

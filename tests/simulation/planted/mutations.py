@@ -208,7 +208,7 @@ def finalizer_released_early() -> Iterator[None]:
         return plan.Plan((FinalizerReleaseRequested(),))
 
     def unseen(state: Any, now: Any) -> Any:
-        return tuple(one for one in requests(state, now) if one.ref is None or state.deletion_requested_at is None)
+        return requests(replace(state, objects={}) if state.deletion_requested_at else state, now)
 
     requests = plan.open_requests
     forget = observe._observe_objects
