@@ -11,7 +11,6 @@ from eventstore.errors import StoreUnavailableError
 from eventstore.lease import Lease, LeaseStore
 from eventstore.log import EventLog
 from eventstore.vocabulary import ErrorCategory
-from projections.outbox import Outbox
 from reconciler.shell.cluster import Cluster, ClusterError, KubernetesObject, ListPage, Resource, WatchEvent
 
 _Answer = TypeVar("_Answer")
@@ -307,7 +306,7 @@ class Mark:
         self.position = 0
 
 
-class OutboxPort(Outbox):
+class OutboxPort:
     """The outbox without SQL: the same rules over a `Mark`."""
 
     def __init__(self, log: EventLog, mark: Mark, replica: str, gate: Gate) -> None:

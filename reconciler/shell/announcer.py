@@ -8,6 +8,7 @@ Events are for people who watch; nothing is lost if one cannot be published, for
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Protocol
 
 import structlog
 
@@ -16,7 +17,6 @@ from eventstore.envelope import RecordedEvent
 from eventstore.errors import CorruptEventError, UnknownEventError
 from eventstore.events import ComponentPhaseChanged
 from eventstore.vocabulary import ErrorCategory
-from projections.outbox import Outbox
 from projections.state import PlatformState
 from reconciler.core.announce import announcement, event_object
 from reconciler.shell.clock import Clock
@@ -34,6 +34,18 @@ BACKOFF_INITIAL_SECONDS, BACKOFF_MAX_SECONDS = 2.0, 30.0
 REFUSAL_PATIENCE = timedelta(minutes=1)
 #: The API server forgets Events after an hour: older news is history, and that is what the log is for.
 NEWS_AGE_MAX = timedelta(hours=1)
+
+
+class Outbox(Protocol):
+    """What was recorded and not told yet: `projections.outbox`, seen from here."""
+
+    def pending(self) -> list[RecordedEvent]:
+        """The next page, oldest first."""
+        ...
+
+    def done(self, last: RecordedEvent) -> None:
+        """Everything up to this event was told."""
+        ...
 
 
 class Announcer:
