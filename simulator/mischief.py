@@ -156,7 +156,7 @@ class Mischief:
 
     def _answer(self, replica: Replica, call: Call, do: Callable[[], _Answer]) -> _Answer:
         universe = self._simulation.universe
-        if replica.lists_from and call.verb == "cluster.list":
+        if call.verb == "cluster.list" and replica.lags():
             return cast("_Answer", universe.old_list(call, replica.lists_from))
         if call.verb == "cluster.watch" and replica.lags():
             return cast("_Answer", [])

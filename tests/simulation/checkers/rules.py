@@ -93,7 +93,7 @@ class Retries(Checker):
     def appended(self, news: Appended) -> None:
         """One more than before, and later than now."""
         event, before, stream_id = news.event, news.before, news.recorded.stream_id
-        if isinstance(event, RetryReset | DeletionRequested):
+        if isinstance(event, RetryReset | DeletionRequested | ClusterRewound):
             self._attempts[stream_id] = 0
         if isinstance(event, RetryScheduled):
             self._attempts[stream_id] += 1
