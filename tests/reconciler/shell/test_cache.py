@@ -112,6 +112,26 @@ def test_a_list_is_believed_about_the_time_before_it_though_its_objects_are_olde
     assert cache.apply_event(WatchEvent("MODIFIED", deployment(601))) == ("obs", "prod")
 
 
+def test_a_version_that_a_restored_cluster_gives_out_twice_is_news_when_its_content_is() -> None:
+    cache = ObjectCache()
+    cache.remember(DEPLOYMENT, deployment(500))
+    again = deployment(500)
+    assert cache.replace("Deployment", None, ListPage([again], "500")) == set()
+    again["metadata"]["generation"] = 1
+    assert cache.replace("Deployment", None, ListPage([again], "500")) == {("obs", "prod")}
+
+
+def test_the_newest_known_version_of_a_kind_may_be_that_of_a_deletion() -> None:
+    cache = ObjectCache()
+    assert cache.newest("Deployment") == -1
+    cache.remember(DEPLOYMENT, deployment(8))
+    cache.remember(PLATFORM, platform(90))
+    assert cache.newest("Deployment") == 8
+    cache.apply_event(WatchEvent("DELETED", deployment(11)))
+    assert cache.newest("Deployment", "obs") == 11
+    assert cache.newest("Deployment", "elsewhere") == -1
+
+
 def test_a_list_brings_back_what_was_deleted_before_it_and_not_what_was_deleted_since() -> None:
     cache = ObjectCache()
     cache.remember(DEPLOYMENT, deployment(8))

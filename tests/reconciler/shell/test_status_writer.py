@@ -100,8 +100,11 @@ def test_a_pass_comes_back_for_the_details_it_left_out(scene: Scene) -> None:
     assert 0 < again <= PROGRESS_SECONDS
 
 
-@pytest.mark.parametrize(("status", "reason", "raised"), [(404, "NotFound", False), (404, "ApiMissing", True)])
-def test_a_resource_that_is_gone_is_no_trouble_and_one_that_is_not_served_is(
+@pytest.mark.parametrize(
+    ("status", "reason", "raised"),
+    [(404, "NotFound", False), (409, "UidMismatch", False), (404, "ApiMissing", True), (409, "Conflict", True)],
+)
+def test_a_resource_that_is_gone_is_no_trouble_and_one_that_is_not_served_or_fought_for_is(
     scene: Scene, status: int, reason: str, raised: bool
 ) -> None:
     def refuse(*_: object) -> KubernetesObject:

@@ -337,6 +337,17 @@ def test_versions_that_went_back_drop_nothing_until_the_grace_is_over() -> None:
     assert it.cache.get(DEPLOYMENT, "obs", "a") is None
 
 
+def test_a_list_that_is_older_than_the_answer_to_a_write_of_ours_is_one_of_a_cluster_that_went_back() -> None:
+    it = Setup(relist_seconds=1000)
+    it.cluster.lists = [page(500, thing("a", 400)), page(505, thing("a", 400))]
+    it.cluster.watches = [events()] * 2
+    it.step()
+    it.cache.remember(DEPLOYMENT, thing("a", 510))
+    it.now = 1001
+    it.step()
+    assert it.observer.relisted[-1] == ("Deployment", "rewound")
+
+
 def test_a_quota_wakes_all_platforms_of_its_namespace() -> None:
     it = Setup(RESOURCE_QUOTA, namespace_wide=True)
     for name, namespace in (("one", "obs"), ("two", "obs"), ("three", "elsewhere")):
