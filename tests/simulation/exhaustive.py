@@ -12,7 +12,9 @@ from tests.simulation.workloads import WORKLOADS, Workload
 #: To a call that changes nothing, an error before and an error after are the same, and so is a death.
 _ONLY_WRITES = frozenset({FaultKind.POST, FaultKind.DIE_BEFORE, FaultKind.DIE_AFTER, FaultKind.DIE_STALE})
 #: Only a watch can have these.
-_ONLY_WATCHES = frozenset({FaultKind.GONE, FaultKind.SILENT, FaultKind.COALESCE, FaultKind.REPEAT})
+_ONLY_WATCHES = frozenset({FaultKind.GONE, FaultKind.SILENT})
+#: With fewer events there is nothing to leave out, to repeat or to put in another order.
+_EVENTS_LEAST = {FaultKind.COALESCE: 2, FaultKind.REPEAT: 1, FaultKind.REORDER: 2}
 #: Between two writes nobody can tell when another hand came: once is enough.
 _OTHER_HANDS = frozenset(
     {
@@ -43,9 +45,7 @@ _HANDS = frozenset(
     }
 )
 #: Only a watch that tells something can tell it otherwise.
-_ONLY_NEWS = frozenset(
-    {FaultKind.GONE_TWICE, FaultKind.WATCH_BUG, FaultKind.REORDER, FaultKind.REPLAY, FaultKind.LOSE_EVENTS}
-)
+_ONLY_NEWS = frozenset({FaultKind.GONE_TWICE, FaultKind.WATCH_BUG, FaultKind.REPLAY, FaultKind.LOSE_EVENTS})
 _CHILDREN = frozenset({"cluster.apply", "cluster.apply_new", "cluster.delete"})
 _OF_US = _CHILDREN | {"cluster.finalizers", "cluster.status"}
 #: Kind -> the calls at which it means something that no other kind means.
@@ -110,6 +110,8 @@ def means_something(call: Call, kind: FaultKind) -> bool:
     """Whether a fault of this kind can be at the call, and is not one that another call or kind stands for."""
     if kind in _ONLY_WRITES:
         return call.writes
+    if kind in _EVENTS_LEAST:
+        return call.heard >= _EVENTS_LEAST[kind]
     if kind in _ONLY_WATCHES:
         return call.verb == "cluster.watch"
     if kind in _ONLY_NEWS:
@@ -124,7 +126,9 @@ def means_something(call: Call, kind: FaultKind) -> bool:
 
 def can_be_at(call: Call, kind: FaultKind) -> bool:
     """The same of a call that has not been answered yet."""
-    return call.verb == "cluster.watch" if kind in _ONLY_NEWS else means_something(call, kind)
+    if kind in _ONLY_NEWS or kind in _EVENTS_LEAST:
+        return call.verb == "cluster.watch"
+    return means_something(call, kind)
 
 
 def try_faults(workload: Workload, *faults: Fault, seed: int = 0) -> Run:
