@@ -15,7 +15,7 @@ from simulator.clock import VirtualClock
 from simulator.facts import Facts, InvariantError
 from simulator.faults import ASKED_AGAIN, ON_CHILDREN, OPEN_END, OUTAGES, SAME_DEEDS, Fault, FaultKind, format_faults
 from simulator.interference import remove_foreign
-from simulator.mischief import OUTAGE_SECONDS
+from simulator.mischief import CONFLICTS, OUTAGE_SECONDS
 from simulator.mischief import SILENCE_SECONDS as WATCH_SILENCE_SECONDS
 from simulator.ports import Call
 from simulator.quiet import silent_logs
@@ -195,7 +195,10 @@ def _tell(simulation: Simulation, workload: Workload) -> None:
 
 def _rest(simulation: Simulation, stage: Stage) -> None:
     def patience() -> float:
-        return STAGE_SECONDS_MAX + sum(PATIENCE_SECONDS.get(kind, 0.0) for kind in simulation.mischief.kinds)
+        kinds = simulation.mischief.kinds
+        seconds = STAGE_SECONDS_MAX + sum(PATIENCE_SECONDS.get(kind, 0.0) for kind in kinds)
+        # Whoever loses a race after an outage waits that long once more, each time.
+        return seconds + (CONFLICTS * OUTAGE_SECONDS if kinds & OUTAGES and FaultKind.CONFLICTS in kinds else 0.0)
 
     try:
         simulation.rest(patience, until=lambda: stage.until(simulation.universe))
