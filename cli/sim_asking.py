@@ -62,7 +62,7 @@ def save(tape: Tape, given: Sequence[str], _body: str) -> Said:
     if len(given) != 1:
         raise MisuseError("into which file?", "write save story.sim")
     try:
-        Path(given[0]).write_text(script_of(tape.typed, tape.seed))
+        Path(given[0]).write_text(script_of(tape.typed, tape.seed), encoding="utf-8")
     except OSError as error:
         raise MisuseError(f"cannot write {given[0]}", error.strerror or "") from None
     yield f"wrote {given[0]} ({counted(len(tape.typed), 'command')})"

@@ -174,7 +174,7 @@ def play(name: str, *, seed: int, check: bool, update: bool, as_json: bool) -> i
         sys.stdout.writelines(difference(script, text, played.text))
     elif update and name != "-":
         if played.text != text:
-            Path(name).write_text(played.text)
+            Path(name).write_text(played.text, encoding="utf-8")
             note(f"wrote {name}")
     else:
         sys.stdout.write(played.text)
@@ -183,7 +183,7 @@ def play(name: str, *, seed: int, check: bool, update: bool, as_json: bool) -> i
 
 def _text_of(name: str) -> str:
     try:
-        return sys.stdin.read() if name == "-" else Path(name).read_text()
+        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"cannot read {name}", getattr(error, "strerror", None) or "it is not text") from error
 

@@ -15,7 +15,7 @@ SCRIPTS = sorted(Path(__file__).parent.glob("*.sim"))
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_a_story_goes_as_it_is_written(path: Path) -> None:
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     script = read_script(text, str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
     played = play_script(script, checkers=all_checkers())
     shown = "".join(difference(script, text, played.text))
