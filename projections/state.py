@@ -12,7 +12,7 @@ from eventstore.events import DependencyObserved, Finding, ObjectRef, Policy, Pr
 from eventstore.vocabulary import ComponentName, ComponentPhase, ErrorCategory, Phase
 
 #: Change it whenever `evolve` or a field here changes meaning: stored states are then refolded.
-FOLD_VERSION = "5"
+FOLD_VERSION = "6"
 
 
 class SpecState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

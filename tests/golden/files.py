@@ -1,7 +1,7 @@
 """Golden logs as files: what is there, how one is written, and the list that nothing in it may change.
 
 `1/NAME.jsonl` is a bundle as `stackledger export` writes it: every event byte for byte as it was stored, every document
-it refers to, the stored projection. `1/NAME.fold-5.json` is the state it folds to under fold version 5, to be read.
+it refers to, the stored projection. `1/NAME.fold-6.json` is the state it folds to under fold version 6, to be read.
 The number of the directory is the format version of the bundle.
 """
 

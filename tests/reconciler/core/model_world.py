@@ -16,12 +16,12 @@ from api.redaction import hmac_value, redact
 from components.manifest import Manifest
 from eventstore import events as e
 from eventstore.vocabulary import KIND, ComponentName, ErrorCategory
-from projections.platform import WORKLOAD_KINDS, initial
+from projections.platform import initial
 from projections.state import PlatformState
 from reconciler.core.conclude import apply_events, conclude
 from reconciler.core.desired import desired_manifests, desired_objects
-from reconciler.core.observe import PlatformSighting, Sighting, observe
-from reconciler.core.plan import Request, open_requests
+from reconciler.core.observe import ObjectSighting, PlatformSighting, Sighting, observe
+from reconciler.core.plan import Request
 from reconciler.core.progress import is_complete
 from reconciler.shell.sight import _depends_on_quota, spec_digest
 from tests.reconciler.core.laws import Laws
@@ -146,14 +146,15 @@ class ModelWorld(LittleWorld):
         changes: dict[str, Any] = {"policy": self.policy, "operator_version": self.operator_version}
         if seen.platform is not None:
             changes["platform"] = self.seen_spec()
-            changes["objects"] = {
-                key: msgspec.structs.replace(one, managers=("kubectl",), paths=("spec.replicas",))
-                if one.owned_digest != "ours"
-                else one
-                for key, one in seen.objects.items()
-            }
+            changes["objects"] = {key: self._object(key, one) for key, one in seen.objects.items()}
             changes["dependencies"] = seen.dependencies | ({} if self.deleting else dict(self._quotas(state)))
         return msgspec.structs.replace(seen, **changes)
+
+    def _object(self, key: str, seen: ObjectSighting) -> ObjectSighting:
+        """What we own of it follows from what was applied."""
+        if seen.owned_digest == "ours":
+            return msgspec.structs.replace(seen, owned_digest=_owned(self.children[key]))
+        return msgspec.structs.replace(seen, managers=("kubectl",), paths=("spec.replicas",))
 
     def _quotas(self, state: PlatformState) -> Iterator[tuple[str, e.DependencyObserved]]:
         if not _depends_on_quota(state):
@@ -262,9 +263,13 @@ class ModelWorld(LittleWorld):
             self.children[ref.key] = Child(ref, adopted, "theirs", request.component, owned="theirs")
         elif before is not None and _manifest(self.state, request.digest).create_only:
             return e.ActionSucceeded(
-                request=request.version, ref=ref, uid=before.uid, owned_digest=before.owned, changed=False
+                request=request.version, ref=ref, uid=before.uid, owned_digest=_owned(before), changed=False
             )
-        return super()._apply(request, ref)
+        applied = super()._apply(request, ref)
+        # What is on its way out goes, whatever is applied to it.
+        self.children[ref.key].terminating = before is not None and before.terminating
+        assert isinstance(applied, e.ActionSucceeded)
+        return msgspec.structs.replace(applied, owned_digest=_owned(self.children[ref.key]))
 
     # -- what else happens to clusters and logs --------------------------------------------------------------------
 
@@ -316,19 +321,14 @@ class ModelWorld(LittleWorld):
         self.uids += 1
         self.foreign[key] = f"foreign-{self.uids}"
 
-    def at_rest(self) -> bool:
-        """Nothing is asked for that is not done."""
-        return not open_requests(self.state, self.now)
-
     def go_back(self, seconds: float) -> None:
         """The clock of the machine is set back."""
         self.now -= timedelta(seconds=seconds)
 
 
+def _owned(child: Child) -> str:
+    return f"owned {child.digest}" if child.owned == "ours" else child.owned
+
+
 def _manifest(state: PlatformState, digest: str) -> Manifest:
     return desired_manifests(state)[digest]
-
-
-def workload_keys(state: PlatformState) -> list[str]:
-    """Keys of the objects that have pods."""
-    return [wanted.key for wanted in desired_objects(state) if wanted.ref.kind in WORKLOAD_KINDS]
