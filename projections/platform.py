@@ -61,15 +61,14 @@ def fold(state: PlatformState, recorded: Iterable[RecordedEvent]) -> PlatformSta
 # -- observations --------------------------------------------------------------------------------------------------
 
 
-def evolve_platform_observed(state: PlatformState, event: e.PlatformObserved, at: datetime) -> Changes:
-    seen, macs = event, event.inline_secrets
-    spec = SpecState(generation=seen.generation, digest=seen.digest, spec=seen.spec, inline_secrets=macs)
+def evolve_platform_observed(state: PlatformState, seen: e.PlatformObserved, at: datetime) -> Changes:
+    spec = SpecState(generation=seen.generation, digest=seen.digest, spec=seen.spec, inline_secrets=seen.inline_secrets)
     return {
-        "namespace": event.namespace,
-        "name": event.name,
-        "created_at": event.created_at or state.created_at or at,
+        "namespace": seen.namespace,
+        "name": seen.name,
+        "created_at": seen.created_at or state.created_at or at,
         "observed": spec,
-        "unknown_fields": event.unknown_fields,
+        "unknown_fields": seen.unknown_fields,
         "closed": False,
         # A platform that came back is observed only if it is not on its way out.
         "deletion_requested_at": None if state.closed else state.deletion_requested_at,
@@ -82,8 +81,8 @@ def evolve_policy_adopted(_: PlatformState, event: e.PolicyAdopted, __: datetime
 
 def evolve_deletion_requested(state: PlatformState, event: e.DeletionRequested, at: datetime) -> Changes:
     # The deadline of the teardown counts from when we saw it: an operator that was away gets its full time.
-    known = state.finalizer or event.finalizer
-    return {"deletion_requested_at": at, "finalizer": known, "failure": None, "retry": Retry()}
+    gone: Changes = {"failure": None, "retry": Retry()}
+    return {"deletion_requested_at": at, "finalizer": state.finalizer or event.finalizer, **gone}
 
 
 def evolve_retry_requested(_: PlatformState, event: e.RetryRequested, __: datetime) -> Changes:
@@ -134,6 +133,7 @@ def evolve_component_observed(state: PlatformState, event: e.ComponentObserved, 
         updated_replicas=event.updated_replicas,
         rolled_out=event.rolled_out,
         running_version=event.running_version,
+        ran_version=event.running_version or was.ran_version,
         problems=event.problems,
         ready_since=(was.ready_since or at) if complete else None,
         unready_since=None if healthy else (was.unready_since or at),

@@ -48,6 +48,8 @@ class ComponentState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     message: str = ""
     desired_version: str = ""
     running_version: str = ""
+    #: The version that was seen running last, whether or not it does now; "" if none was.
+    ran_version: str = ""
     #: Version before the running upgrade; "" outside one.
     upgrading_from: str = ""
     desired_replicas: int = 0

@@ -185,8 +185,8 @@ def rollback_obstacle(state: PlatformState) -> str:
     for name, old in in_install_order(state.known_good.spec.versions):
         component = state.components.get(name)
         new = state.accepted.versions.get(name, old)
-        # Only a version that really started may have rewritten the data.
-        if component is not None and new != old and component.running_version == new:
+        # Only a version that really started may have rewritten the data; it need not run any more.
+        if component is not None and new != old and component.ran_version == new:
             why = one_way_door(ComponentName(name), old, new)
             if why:
                 return f"{name} {new} cannot go back to {old}: {why}"

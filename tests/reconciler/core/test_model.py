@@ -17,4 +17,4 @@ def test_whatever_happens_to_a_platform_every_pass_keeps_the_laws_and_in_the_end
     chosen = settings(
         max_examples=WALKS, stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck)
     )
-    run_state_machine_as_test(PlatformMachine, settings=chosen)  # type: ignore[no-untyped-call]  # Hypothesis has no types for it
+    run_state_machine_as_test(PlatformMachine, settings=chosen)

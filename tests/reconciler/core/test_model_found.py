@@ -8,7 +8,7 @@ from reconciler.core.observe import Sighting, observe
 from reconciler.core.plan import open_requests
 from reconciler.core.progress import is_complete
 from tests.reconciler.core.model_world import ModelWorld
-from tests.reconciler.core.story import MINIMAL, PAIR, Story
+from tests.reconciler.core.story import MINIMAL, PAIR, Story, with_versions
 
 
 def test_a_component_that_becomes_unready_before_it_counts_as_ready_has_a_deadline() -> None:
@@ -118,3 +118,16 @@ def test_a_password_that_somebody_changed_in_the_secret_that_was_made_for_it_sta
     story.carry_out()
     assert is_complete(story.state)
     assert story.state.objects[secret.ref.key].drift is None
+
+
+def test_a_version_that_ran_and_crashes_now_is_not_taken_back_through_a_one_way_door() -> None:
+    story = Story(with_versions(grafana="11.6.0"))
+    story.install()
+    story.edit(with_versions(grafana="12.4.0"))
+    story.carry_out()
+    story.healthy("grafana")
+    story.broken("grafana")
+    story.wait(30)
+    assert story.is_in(Phase.FAILED)
+    assert "12.4.0 cannot go back to 11.6.0" in story.state.phase_message
+    assert story.all(e.RollbackStarted) == []

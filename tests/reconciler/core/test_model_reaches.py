@@ -120,9 +120,7 @@ def test_the_rules_lead_to_every_type_of_event() -> None:
 
 
 def test_the_rules_lead_to_every_phase_and_along_every_arrow() -> None:
-    arrows = {
-        (event.from_phase, event.to_phase) for event in toured().world.told if isinstance(event, e.PhaseChanged)
-    }
+    arrows = {(event.from_phase, event.to_phase) for event in toured().world.told if isinstance(event, e.PhaseChanged)}
     assert arrows == {
         (None, Phase.PENDING),
         (Phase.PENDING, Phase.INSTALLING),
