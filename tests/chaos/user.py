@@ -2,13 +2,14 @@
 
 import base64
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
 import urllib3
 
-from eventstore.vocabulary import ErrorCategory
+from eventstore.vocabulary import RETRY_AT_ANNOTATION, ErrorCategory
 from reconciler.shell.cluster import ClusterError, KubernetesObject
 from reconciler.shell.resources import PLATFORM, SECRET
 from tests.chaos.journal import Journal
@@ -30,6 +31,8 @@ from tests.chaos.wishes import (
 _T = TypeVar("_T")
 #: How long a user tries again while the server is away.
 PATIENCE_SECONDS = 40.0
+#: How long a user waits before asking again for what was rolled back.
+ASK_SECONDS = 15.0
 REASONS = ("CrashLoopBackOff", "OOMKilled", "ImagePullBackOff", "hang")
 #: Platforms that never become Ready, and should not.
 WAITS, REFUSED = "waits", "refused"
@@ -59,6 +62,7 @@ class User:
         self.incarnations: dict[str, Incarnation] = {}
         self._broken: set[str] = set()
         self._rotations = 0
+        self._asked_at: dict[str, float] = {}
 
     # -- the storm -------------------------------------------------------------------------------------------------
 
@@ -103,10 +107,15 @@ class User:
             found = self._get(name)
             if found is None if wish.spec is not None else not is_gone(found):
                 self._fulfil(name)
+            elif found is not None and wish.outcome is Outcome.READY and is_rolled_back(found):
+                self._ask_again(name)
 
-    def delete_all(self) -> None:
-        """Nothing is wanted any more."""
-        self.wishes = {name: Wish() for name in self.wishes}
+    def _ask_again(self, name: str) -> None:
+        """An upgrade that met broken pods was rolled back, and its spec is kept out: now they are well, once more."""
+        if self._journal.seconds() - self._asked_at.get(name, -ASK_SECONDS) >= ASK_SECONDS:
+            self._asked_at[name] = self._journal.seconds()
+            self._journal.write("user", "ask-again", platform=name)
+            self._apply(name, {RETRY_AT_ANNOTATION: datetime.now(UTC).isoformat()})
 
     # -- hands -----------------------------------------------------------------------------------------------------
 
@@ -123,13 +132,13 @@ class User:
     def _get(self, name: str) -> KubernetesObject | None:
         return self.persist(lambda: self._server.cluster.get(PLATFORM, self._namespace, name))
 
-    def _apply(self, name: str) -> None:
+    def _apply(self, name: str, annotations: Mapping[str, str] | None = None) -> None:
         spec = self.wishes[name].spec
         assert spec is not None
         body = {
             "apiVersion": PLATFORM.api_version,
             "kind": PLATFORM.kind,
-            "metadata": {"name": name, "namespace": self._namespace},
+            "metadata": {"name": name, "namespace": self._namespace, "annotations": dict(annotations or {})},
             "spec": spec,
         }
         found = self.persist(lambda: self._server.cluster.apply(PLATFORM, self._namespace, body, manager="kubectl"))
@@ -174,6 +183,12 @@ class User:
     def persist(self, call: Callable[[], _T]) -> _T:
         """Do it; again while the server is away."""
         return persistently(call)
+
+
+def is_rolled_back(platform: KubernetesObject) -> bool:
+    """Whether it runs what worked last instead of what was asked for."""
+    conditions = (platform.get("status") or {}).get("conditions") or ()
+    return any(one["type"] == "Degraded" and one["reason"] == "RolledBack" for one in conditions)
 
 
 def persistently(call: Callable[[], _T], seconds: float = PATIENCE_SECONDS) -> _T:
