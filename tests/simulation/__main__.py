@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     names = list(TEN if chosen.every else WORKLOADS) if chosen.workload == "all" else [chosen.workload]
     if chosen.every:
         kinds = [FaultKind(kind) for kind in chosen.kinds.split(",") if kind] or list(FaultKind)
-        return every_fault(names, kinds, seed=chosen.seed, processes=chosen.processes)
+        return every_fault(names, kinds, seed=chosen.seed, processes=chosen.processes, thin=chosen.thin)
     if chosen.seeds:
         seeds = range(chosen.seed or 1, (chosen.seed or 1) + chosen.seeds)
         return soak(names, seeds, lists=chosen.lists, faults_max=chosen.faults, processes=chosen.processes)
@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--show", action="store_true", help="print every step, call and event")
     parser.add_argument("--every", action="store_true", help="every single fault at every call")
     parser.add_argument("--kinds", default="", help=f"with --every: only these of {', '.join(FaultKind)}")
+    parser.add_argument("--thin", type=int, default=1, help="with --every: of the rarer kinds one in so many only")
     parser.add_argument("--seeds", type=int, default=0, help="so many seeds, with faults drawn by each")
     parser.add_argument("--faults", type=int, default=3, help="with --seeds: how many faults a run has at most")
     parser.add_argument("--lists", type=int, default=6, help="with --seeds: how many lists of faults for each seed")

@@ -44,6 +44,17 @@ _HANDS = frozenset(
         FaultKind.SPOIL_STATUS,
     }
 )
+#: An error before, an error after it took effect, the death of the process, another actor first: at whatever call.
+AT_EVERY_CALL = _HANDS | {
+    FaultKind.PRE,
+    FaultKind.POST,
+    FaultKind.DIE_BEFORE,
+    FaultKind.DIE_AFTER,
+    FaultKind.DIE_STALE,
+    FaultKind.TAKEOVER,
+    FaultKind.TAKEOVER_EDIT,
+    FaultKind.DEPOSE,
+}
 #: Only a watch that tells something can tell it otherwise.
 _ONLY_NEWS = frozenset({FaultKind.GONE_TWICE, FaultKind.WATCH_BUG, FaultKind.REPLAY, FaultKind.LOSE_EVENTS})
 _CHILDREN = frozenset({"cluster.apply", "cluster.apply_new", "cluster.delete"})

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from simulator.faults import FaultKind
-from tests.simulation.exhaustive import single_faults, undisturbed
+from tests.simulation.exhaustive import AT_EVERY_CALL, single_faults, undisturbed
 from tests.simulation.forking import Faults, Told, told_of, walk
 from tests.simulation.runs import Run, run
 from tests.simulation.sampling import sampled
@@ -78,11 +78,24 @@ class Tally:
 
 
 def every_fault(
-    names: Sequence[str], kinds: Iterable[FaultKind], *, seed: int = 0, processes: int = 2, stride: int = 1
+    names: Sequence[str],
+    kinds: Iterable[FaultKind],
+    *,
+    seed: int = 0,
+    processes: int = 2,
+    stride: int = 1,
+    thin: int = 1,
 ) -> int:
-    """Every single fault of these kinds at every call of these workloads, or of so many one; the exit code."""
+    """Every single fault of these kinds at every call of these workloads, or of so many one; the exit code.
+
+    Of the kinds outside of `AT_EVERY_CALL`, one in `thin` only; each workload begins with another one.
+    """
     kinds = list(kinds)
-    plans = {name: _single(name, kinds, seed)[::stride] for name in names}
+    plans = {
+        name: _single(name, [kind for kind in kinds if kind in AT_EVERY_CALL], seed)[::stride]
+        + _single(name, [kind for kind in kinds if kind not in AT_EVERY_CALL], seed)[place % thin :: stride * thin]
+        for place, name in enumerate(names)
+    }
     tally = Tally(sum(map(len, plans.values())))
     for name in names:
         _walk_through(tally, undisturbed(name, seed), plans[name], processes)
