@@ -30,7 +30,9 @@ def test_every_command_has_help_with_an_example(stackledger: Command, words: lis
         assert "Example" in shown.out
 
 
-@pytest.mark.parametrize("words", [[], ["history"], ["verify"], ["run"], ["sim"]], ids=lambda words: " ".join(words) or "all")
+@pytest.mark.parametrize(
+    "words", [[], ["history"], ["verify"], ["run"], ["sim"]], ids=lambda words: " ".join(words) or "all"
+)
 def test_help_loads_no_heavy_library(words: list[str]) -> None:
     program = (
         "import sys\nfrom cli.main import execute\n"
