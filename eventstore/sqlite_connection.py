@@ -1,6 +1,7 @@
 """Connections to a SQLite log: settings that make a commit durable, and driver errors in the store's own words."""
 
 import sqlite3
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -45,7 +46,7 @@ def connect(path: str, *, create: bool = False) -> sqlite3.Connection:
             check_same_thread=False,
             cached_statements=64,
         )
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection)
         # FULL: NORMAL may lose the last commits with the power, which an audit log must not.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA recursive_triggers = ON")
@@ -53,6 +54,23 @@ def connect(path: str, *, create: bool = False) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise translate(error, path) from None
     return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to a write-ahead log; it stays with the file.
+
+    Where several open a new file at once, SQLite refuses all but one of them without waiting: its own time limit holds
+    for other locks only.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def translate(error: sqlite3.Error, path: str) -> StoreError:
