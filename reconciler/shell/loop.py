@@ -17,7 +17,13 @@ import structlog
 
 from eventstore.codec import encode
 from eventstore.envelope import NewEvent
-from eventstore.errors import CorruptEventError, StaleEpochError, StreamConflictError, UnknownEventError
+from eventstore.errors import (
+    CorruptEventError,
+    StaleEpochError,
+    StoreUnavailableError,
+    StreamConflictError,
+    UnknownEventError,
+)
 from eventstore.events import ApplyRequested, Decision, Event, Outcome, PlatformObserved
 from eventstore.log import EventLog
 from projections.state import PlatformState
@@ -41,6 +47,8 @@ _log = structlog.get_logger(__name__)
 ROUNDS_MAX = 12
 #: How often a pass starts again because another process appended to the stream in between.
 CONFLICTS_MAX = 5
+#: How soon a process looks again that the log says has lost its lease, before its own clock says so.
+DEPOSED_SECONDS = 1.0
 
 
 class Clock(Protocol):
@@ -153,7 +161,8 @@ class Reconciler:
         """One pass over every stream of a platform name: usually one, two while a name is being used again.
 
         Raises:
-            StoreUnavailableError: nothing was written to the cluster since the last successful append.
+            StoreUnavailableError: what was written to the cluster since the last append is still asked for, and written
+                again: the same content once more.
             ClusterError: what is not watched could not be read.
         """
         platform = self._sight.resource(*key)
@@ -201,6 +210,9 @@ class Reconciler:
                 break
             may_act = partial(self._may_act, epoch)
             outcomes = tuple(self._executor.execute(known.state, requests, platform, may_act))
+            if not outcomes:
+                # The lease is somebody else's, and our own clock does not know yet: asking again at once is no use.
+                return Result(again_after_seconds=DEPOSED_SECONDS)
             platform = self._resource(key, stream_id)
         else:
             # What came of the last writes is recorded before others get their turn.
@@ -218,14 +230,14 @@ class Reconciler:
         return Result(min((wait for wait in (again, details_due) if wait is not None), default=None))
 
     def _may_act(self, epoch: int, *, surely: bool = False) -> bool:
-        """Whether the lease still counts: by our own clock, or (`surely`) as its row in the log says now.
-
-        Raises:
-            StoreUnavailableError: the log cannot be asked.
-        """
+        """Whether the lease still counts: by our own clock, or (`surely`) as its row in the log says now."""
         if self._epoch() != epoch or not surely:
             return self._epoch() == epoch
-        lease = self._log.lease.current()
+        try:
+            lease = self._log.lease.current()
+        except StoreUnavailableError:
+            # What was done before is still to be recorded.
+            return False
         return lease is not None and lease.epoch == epoch
 
     def _resource(self, key: PlatformKey, stream_id: str) -> KubernetesObject | None:

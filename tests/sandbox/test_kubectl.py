@@ -213,6 +213,7 @@ def test_create_sends_protobuf_and_is_understood(kubectl: Kubectl) -> None:
     kubectl.ok("create", "secret", "generic", "s", "--from-literal=key=välue")
     assert kubectl.ok("get", "secret", "s", "-o", "jsonpath={.data.key}") == "dsOkbHVl"
     kubectl.ok("create", "quota", "q", "--hard=pods=1,requests.storage=2Gi")
+    kubectl.ok("wait", "--for=jsonpath={.status.used.pods}=0", "quota/q", "--timeout=20s")
     assert "pods: 0/1" in kubectl.ok("get", "quota")
     text = kubectl.refused("create", "deployment", "d", "--image=x")
     assert "use kubectl apply -f" in text
