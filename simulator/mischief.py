@@ -60,6 +60,8 @@ class Mischief:
         self._forbidden: dict[tuple[str, str], float] = {}
         #: Process, verb and key -> what its next calls like that get.
         self._coming: dict[tuple[str, str, str], list[Lost]] = {}
+        #: Process and kind -> the version up to which the server has forgotten what happened, until the next list.
+        self._forgotten: dict[tuple[str, str], int] = {}
         #: `Service/prod-prometheus` -> how often somebody will still edit it after us.
         self._fights: dict[str, int] = {}
         #: Name of a process -> revision of the cluster that its successor will see first.
@@ -81,7 +83,7 @@ class Mischief:
             FaultKind.STEAL: self._steal,
             FaultKind.USURP: self._usurp,
             FaultKind.OTHER_BUILD: self._kill_and_build,
-            FaultKind.GONE: _expire,
+            FaultKind.GONE: self._expire,
             FaultKind.GONE_TWICE: self._expire_twice,
             FaultKind.WATCH_BUG: _raise_a_surprise,
             FaultKind.ODD_ANSWER: self._answer_oddly,
@@ -151,17 +153,23 @@ class Mischief:
         """What this call gets for something that happened at an earlier one."""
         if call.resource is not None and self._now() < self._forbidden.get((call.verb, call.resource.kind), 0.0):
             return forbidden(call)
+        if 0 <= call.since <= self._forgotten.get((replica.name, call.key), -1):
+            return _expired(call)
         coming = self._coming.get((replica.name, call.verb, call.key))
         return coming.pop()(call) if coming else None
 
     def _answer(self, replica: Replica, call: Call, do: Callable[[], _Answer]) -> _Answer:
         universe = self._simulation.universe
         if call.verb == "cluster.list" and replica.lags():
+            self._forgotten.pop((replica.name, call.key), None)
             return cast("_Answer", universe.old_list(call, replica.lists_from))
         if call.verb == "cluster.watch" and replica.lags():
             return cast("_Answer", [])
         with universe.written_by(replica.name):
-            return do()
+            answer = do()
+        if call.verb == "cluster.list":
+            self._forgotten.pop((replica.name, call.key), None)
+        return answer
 
     def _answer_back(self, replica: Replica, call: Call) -> None:
         """Somebody who fights for an object has his turn after each of our writes to it."""
@@ -301,8 +309,17 @@ class Mischief:
         self._fights[call.key] = FIGHTS
 
     def _expire_twice(self, replica: Replica, call: Call, lost: Lost) -> None:
-        self._coming[replica.name, call.verb, call.key] = [_expired]
-        _expire(replica, call, lost)
+        """The next watch, from the list that follows on this 410, gets another."""
+        self._coming[replica.name, call.verb, call.key] = [lambda later: self._forget(replica, later)]
+        self._expire(replica, call, lost)
+
+    def _expire(self, replica: Replica, call: Call, _lost: Lost) -> None:
+        raise self._forget(replica, call)
+
+    def _forget(self, replica: Replica, call: Call) -> ClusterError:
+        """From that version on nothing can be watched any more: only a list helps."""
+        self._forgotten[replica.name, call.key] = call.since
+        return _expired(call)
 
     def _say_nothing(self, replica: Replica, call: Call, _lost: Lost) -> None:
         """A half-open connection: the watch hears nothing until it is given up. The process goes on meanwhile."""
@@ -316,10 +333,6 @@ def _nothing(_replica: Replica, _call: Call, _lost: Lost) -> None:
 
 def _lose(_replica: Replica, call: Call, lost: Lost) -> None:
     raise lost(call)
-
-
-def _expire(_replica: Replica, call: Call, _lost: Lost) -> None:
-    raise _expired(call)
 
 
 def _expired(call: Call) -> ClusterError:

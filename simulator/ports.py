@@ -33,6 +33,8 @@ class Call(msgspec.Struct, kw_only=True):
     #: What is sent: a body, finalizers, events.
     sent: Any = None
     uid: str = ""
+    #: The version from which a watch asks; -1: it is not one.
+    since: int = -1
     #: How many events a watch was answered with, bookmarks not counted.
     heard: int = 0
 
@@ -114,6 +116,7 @@ class ClusterPort:
             lambda: list(self._cluster.watch(resource, resource_version, namespace, label_selector, seconds=seconds)),
             writes=False,
             sent=label_selector,
+            since=int(resource_version) if resource_version.isdigit() else -1,
         )
         yield from seen
 

@@ -7,10 +7,11 @@ import pytest
 from reconciler.shell.cluster import WatchEvent
 from simulator.answers import conflict, forbidden, odd_answer, took_effect
 from simulator.deliveries import delivered
-from simulator.faults import FaultKind, ProcessDiedError
+from simulator.faults import Fault, FaultKind, ProcessDiedError
 from simulator.ports import Call
 from simulator.replica import RENEW_SECONDS, TTL_SECONDS
 from tests.simulation.exhaustive import single_faults, undisturbed
+from tests.simulation.planted.mutations import planted_by_name
 from tests.simulation.runs import run
 from tests.simulation.telling import make_ready, told
 from tests.simulation.workloads import TEN, WORKLOADS, is_ready, prometheus
@@ -103,3 +104,26 @@ def test_a_stolen_lease_runs_out_and_the_first_one_goes_on() -> None:
 
 def test_no_handler_of_the_operator_can_swallow_a_death() -> None:
     assert not issubclass(ProcessDiedError, Exception)
+
+
+def test_a_watch_from_a_forgotten_version_is_refused_until_the_next_list() -> None:
+    watches = [call for call in undisturbed("edit").calls if call.verb == "cluster.watch" and call.heard]
+    hit = watches[len(watches) // 2]
+
+    def asked() -> list[Call]:
+        """What was asked about this kind afterwards."""
+        seen: list[Call] = []
+        faults = [Fault(hit.index, FaultKind.GONE)]
+        run(WORKLOADS["edit"], faults=faults, on_call=lambda _simulation, call: seen.append(call))
+        return [
+            call
+            for call in seen
+            if call.index > hit.index and call.key == hit.key and call.verb in {"cluster.list", "cluster.watch"}
+        ]
+
+    assert [call.verb for call in asked()][:2] == ["cluster.list", "cluster.watch"]
+    with planted_by_name("no_list_after_410"):
+        stubborn = asked()
+    assert len(stubborn) > 3
+    assert {call.verb for call in stubborn} == {"cluster.watch"}
+    assert not any(call.heard for call in stubborn)

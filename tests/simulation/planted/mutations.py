@@ -409,3 +409,21 @@ def cursor_moved_before_the_deed() -> Iterator[None]:
 
     with patch.object(Announcer, "publish", rash):
         yield
+
+
+# -- what the server says ------------------------------------------------------------------------------------------
+
+
+@planted("E1 E3", "edit", FaultKind.GONE)
+def no_list_after_410() -> Iterator[None]:
+    """A watch that the server refuses as too old is asked for again, from the same version."""
+    step = Watcher.step
+
+    def stubborn(self: Watcher, stop: Any) -> float:
+        pause = step(self, stop)
+        if self._list_reason == "expired":
+            self._list_reason = ""
+        return pause
+
+    with patch.object(Watcher, "step", stubborn):
+        yield
