@@ -34,7 +34,7 @@ def read_commands(stream: TextIO, *, seed: int, as_json: bool, no_color: bool) -
             if line in _ENDS:
                 return EXIT_OK
             if line and not line.startswith("#"):
-                _carry_out(tape, Typed(line, _body() if line.endswith("-f -") else ""), as_json, no_color)
+                _carry_out_or_take_back(tape, Typed(line, _body() if line.endswith("-f -") else ""), as_json, no_color)
         except MisuseError as error:
             _complain(error)
         except KeyboardInterrupt:
@@ -61,6 +61,18 @@ def _read_pipe(stream: TextIO, tape: Tape, *, as_json: bool, no_color: bool) -> 
             return EXIT_USAGE
         code = EXIT_FINDING if answer.failed else code
     return code
+
+
+def _carry_out_or_take_back(tape: Tape, typed: Typed, as_json: bool, no_color: bool) -> None:
+    """Carry out a command; one that is interrupted was never given."""
+    before = list(tape.typed)
+    try:
+        _carry_out(tape, typed, as_json, no_color)
+    except KeyboardInterrupt:
+        # The cluster has moved on by half a command, which no tape can tell. Once more Ctrl-C ends it all.
+        tape.tell_again(before, lambda one: perform(tape, one))
+        write_line()
+        write_line(f"interrupted; it is {when(tape.view.now)} again")
 
 
 def _carry_out(tape: Tape, typed: Typed, as_json: bool, no_color: bool) -> Answer:

@@ -1,6 +1,6 @@
 """The commands of a session in their order: each is carried out and answered; the last ones can be taken back."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -117,11 +117,16 @@ class Tape:
 
     def undo(self, count: int, again: "Callable[[Typed], object]") -> list[Typed]:
         """Begin anew from the seed, and do all but the last commands `again`; what was taken back."""
-        kept, undone = self.typed[:-count], self.typed[-count:]
+        left = len(self.typed) - count
+        kept, undone = self.typed[:left], self.typed[left:]
+        self.tell_again(kept, again)
+        return undone
+
+    def tell_again(self, kept: Sequence[Typed], again: "Callable[[Typed], object]") -> None:
+        """Begin anew from the seed, and do these commands `again`."""
         self._begin()
         for typed in kept:
             again(typed)
-        return undone
 
     def _news(self) -> tuple[NewRow, ...]:
         """Events since the last time, of all platforms, in their order."""

@@ -2,17 +2,21 @@
 
 import json
 import re
+from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from cli.sim_commands import GROUPS, perform
 from cli.sim_commands import Command as Entry
-from cli.sim_prompt import candidates
+from cli.sim_prompt import candidates, read_commands
 from cli.sim_script import play_script, printed_lines, read_script, script_of
 from cli.sim_tape import MisuseError, Tape, Typed
+from cli.sim_telling import when
 from cli.sim_words import spec_of
 from simulator.faults import FaultKind
+from simulator.session import Session
 from tests.cli.conftest import Command, _quiet_environment, stackledger  # noqa: F401  # fixtures
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "sim.md"
@@ -56,6 +60,77 @@ def test_what_follows_an_undo_is_what_would_have_come_without_the_detour() -> No
 def test_more_cannot_be_undone_than_was_done() -> None:
     with pytest.raises(MisuseError, match="3 cannot be undone"):
         told(*INSTALLED, "undo 3")
+
+
+def type_at_the_prompt(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    typed = iter(lines)
+
+    def read(_prompt: str) -> str:
+        line = next(typed, "exit")
+        if line == "^C":
+            raise KeyboardInterrupt
+        return line
+
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("builtins.input", read)
+    assert read_commands(Terminal(), seed=0, as_json=False, no_color=True) == 0
+
+
+@pytest.fixture
+def interrupted_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C comes in the middle of each `wait 7h`."""
+    wait = Session.wait
+
+    def half(self: Session, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
+        if seconds != 7 * 3600:
+            return wait(self, seconds, until)
+        wait(self, 600)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Session, "wait", half)
+
+
+@pytest.mark.usefixtures("interrupted_waits")
+@pytest.mark.parametrize("kept", [(), ("apply prod prometheus",), ("apply prod prometheus", "wait until Ready")])
+def test_a_command_that_is_interrupted_was_never_given(
+    kept: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    now = when(told(*kept).view.now)
+    type_at_the_prompt(monkeypatch, *kept, "wait 7h", "state", f"save {tmp_path / 'a.sim'}")
+    printed = capsys.readouterr().out
+    assert f"\ninterrupted; it is {now} again\n" in printed
+    assert f"\nit is {now}\n" in printed
+    assert (tmp_path / "a.sim").read_text() == script_of([Typed(line) for line in kept], 0)
+
+
+def test_an_interrupted_undo_takes_nothing_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    begin, begun = Tape._begin, 0
+
+    def begin_and_be_interrupted(self: Tape) -> None:
+        nonlocal begun
+        begin(self)
+        begun += 1
+        if begun == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Tape, "_begin", begin_and_be_interrupted)
+    type_at_the_prompt(monkeypatch, *INSTALLED, "undo", f"save {tmp_path / 'a.sim'}")
+    assert "interrupted; it is 09:00:" in capsys.readouterr().out
+    assert (tmp_path / "a.sim").read_text() == script_of([Typed(line) for line in INSTALLED], 0)
+
+
+def test_ctrl_c_while_a_line_is_typed_forgets_that_line_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    type_at_the_prompt(monkeypatch, "apply prod prometheus", "^C", "state")
+    printed = capsys.readouterr().out
+    assert "interrupted" not in printed
+    assert "it is 09:00:00" in printed
 
 
 # -- words ---------------------------------------------------------------------------------------------------------
