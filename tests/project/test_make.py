@@ -73,3 +73,20 @@ def test_ci_runs_the_commands_of_the_readme() -> None:
     assert "\nmake test-cluster\n" in script
     assert ".venv/bin/stackledger demo --exit" in script
     assert ".venv/bin/stackledger demo --tour --exit" in script
+
+
+def test_each_commit_tries_another_part_of_the_rarer_faults(bare_tree: Path) -> None:
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", "-C", str(bare_tree)]
+    parts = [part_of(bare_tree)]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    for _ in range(3):
+        subprocess.run([*git, "commit", "--quiet", "--allow-empty", "--message", "next"], check=True)
+        parts.append(part_of(bare_tree))
+    assert parts == ["1", "1", "2", "3"]
+    assert part_of(bare_tree, "PART=7") == "7"
+
+
+def part_of(tree: Path, *arguments: str) -> str:
+    """Which part `make faults` would try."""
+    planned = make("--dry-run", "faults", *arguments, cwd=tree).stdout
+    return planned.rpartition("--part ")[2].split()[0]

@@ -111,6 +111,8 @@ class _Copies:
     """Copies of this process, each of which tells one thing and ends."""
 
     def __init__(self, processes: int, empty: Callable[[Faults], Told], take: Callable[[Told], None]) -> None:
+        if processes < 1:
+            raise ValueError(f"{processes} processes make no run")
         self._processes, self._empty, self._take = processes, empty, take
         self._selector = selectors.DefaultSelector()
         self._writing = -1

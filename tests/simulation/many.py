@@ -4,8 +4,9 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 
-from simulator.faults import FaultKind
-from tests.simulation.exhaustive import AT_EVERY_CALL, single_faults, undisturbed
+from simulator.faults import Fault, FaultKind
+from simulator.ports import Call
+from tests.simulation.exhaustive import AT_EVERY_CALL, can_be_at, means_something, single_faults, undisturbed
 from tests.simulation.forking import Faults, Told, told_of, walk
 from tests.simulation.runs import Run, run
 from tests.simulation.sampling import sampled
@@ -13,6 +14,17 @@ from tests.simulation.workloads import WORKLOADS
 
 #: How often progress is told.
 _PROGRESS_SECONDS = 10.0
+#: They change what a watch was about to tell: only once it is answered is it known whether there was anything.
+_OF_NEWS = frozenset({FaultKind.COALESCE, FaultKind.REPEAT, FaultKind.REORDER, FaultKind.REPLAY, FaultKind.LOSE_EVENTS})
+#: At other calls than theirs nothing comes of these, or what another kind stands for.
+_OF_FEW_CALLS = _OF_NEWS | {
+    FaultKind.GONE,
+    FaultKind.GONE_TWICE,
+    FaultKind.SILENT,
+    FaultKind.WATCH_BUG,
+    FaultKind.FIGHT,
+    FaultKind.FORBIDDEN,
+}
 
 
 def report(found: Run | Told) -> str:
@@ -23,6 +35,17 @@ def report(found: Run | Told) -> str:
         f"{told.workload}: {told.calls} calls, {told.steps} steps, {told.seconds:.0f} virtual seconds, "
         f"{told.digest[:12]}: {verdict}\n  {told.command}"
     )
+
+
+def why_it_never_came(fault: Fault, calls: Sequence[Call]) -> str:
+    """Why a fault that was asked for did nothing in the run of these calls; "" if it did."""
+    if not 1 <= fault.call <= len(calls):
+        return f"{fault} never came to pass: the calls of this run are 1 to {len(calls)}"
+    call = calls[fault.call - 1]
+    if fault.kind not in _OF_FEW_CALLS or (means_something if fault.kind in _OF_NEWS else can_be_at)(call, fault.kind):
+        return ""
+    heard = f", which told {call.heard} events" if call.verb == "cluster.watch" else ""
+    return f"{fault} never came to pass: at call {call}{heard}, {fault.kind} means nothing"
 
 
 class _Row:
@@ -85,21 +108,30 @@ def every_fault(
     processes: int = 2,
     stride: int = 1,
     thin: int = 1,
+    part: int = 1,
 ) -> int:
     """Every single fault of these kinds at every call of these workloads, or of so many one; the exit code.
 
-    Of the kinds outside of `AT_EVERY_CALL`, one in `thin` only; each workload begins with another one.
+    Of the kinds outside of `AT_EVERY_CALL`, one in `thin` only; each workload begins with another one, and so does
+    each `part`: those from 1 to `thin` are all there are, and the next one is the first again.
     """
-    kinds = list(kinds)
-    plans = {
-        name: _single(name, [kind for kind in kinds if kind in AT_EVERY_CALL], seed)[::stride]
-        + _single(name, [kind for kind in kinds if kind not in AT_EVERY_CALL], seed)[place % thin :: stride * thin]
-        for place, name in enumerate(names)
-    }
+    plans = planned(names, list(kinds), seed=seed, stride=stride, thin=thin, part=part)
     tally = Tally(sum(map(len, plans.values())))
     for name in names:
         _walk_through(tally, undisturbed(name, seed), plans[name], processes)
     return tally.end()
+
+
+def planned(
+    names: Sequence[str], kinds: Sequence[FaultKind], *, seed: int = 0, stride: int = 1, thin: int = 1, part: int = 1
+) -> dict[str, list[Faults]]:
+    """The faults of each workload that `every_fault` tries."""
+    often, rare = ([kind for kind in kinds if (kind in AT_EVERY_CALL) is wanted] for wanted in (True, False))
+    return {
+        name: _single(name, often, seed)[::stride]
+        + _single(name, rare, seed)[(place + part - 1) % thin :: stride * thin]
+        for place, name in enumerate(names)
+    }
 
 
 def _single(name: str, kinds: Iterable[FaultKind], seed: int) -> list[Faults]:
