@@ -26,7 +26,7 @@ def test_every_checker_has_a_row_with_the_mistake_that_proves_it() -> None:
 
 
 def test_every_workload_is_named_and_every_test_is_there() -> None:
-    assert f"with every fault there is: {', '.join(TEN)}." in PAGE
+    assert f"through ten workloads: {', '.join(TEN)}." in PAGE
     assert [name for name in WORKLOADS if name not in PAGE] == []
     named = re.findall(r"`((?:tests|simulator)/[\w/]+\.py)`", PAGE)
     assert [path for path in named if not (ROOT / path).exists()] == []
