@@ -24,8 +24,12 @@ from tests.controlplane.build import BuildError, binary
 SERVERS: dict[str, Callable[[Path, str], Server]] = {"sandbox": SandboxProcess, "apiserver": RealServer}
 
 
-def main() -> int:
-    """Play against each server; 1 if anything was violated."""
+#: Ctrl-C, or SIGTERM.
+_INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Play against each server; 1 if anything was violated, 130 if somebody ended it."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="for each server (default 10)")
     parser.add_argument("--seed", type=int, default=None, help="default: a new one, which is printed")
@@ -34,7 +38,9 @@ def main() -> int:
     parser.add_argument("--replicas", type=int, default=2, help="operator processes (default 2)")
     parser.add_argument("--storm", type=float, default=30.0, help="seconds of storm in each round (default 30)")
     parser.add_argument("--keep", action="store_true", help="keep the artefacts of a run without violations too")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    if not (options.minutes > 0 and options.storm > 0 and options.replicas > 0):
+        parser.error("--minutes, --storm and --replicas are more than 0")
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
     signal.signal(signal.SIGTERM, _interrupt)
     names = ["sandbox", "apiserver"] if options.server == "both" else [options.server]
@@ -46,7 +52,10 @@ def main() -> int:
             continue
         if why:
             sys.exit(why)
-        worst = max(worst, _run(name, seed, options))
+        code = _run(name, seed, options)
+        if code == _INTERRUPTED:
+            return code
+        worst = max(worst, code)
     return worst
 
 
@@ -73,7 +82,8 @@ def _run(name: str, seed: int, options: argparse.Namespace) -> int:
     is_interrupted = False
     try:
         play.open()
-        while not found and (time.monotonic() - began) / 60 < options.minutes:
+        # One round at least: without any, nothing was shown.
+        while not play.report.lines or (not found and (time.monotonic() - began) / 60 < options.minutes):
             found = play.round(len(play.report.lines) + 1)
             print(play.report.progress((time.monotonic() - began) / 60, seed), flush=True)
         if found:
@@ -90,7 +100,7 @@ def _run(name: str, seed: int, options: argparse.Namespace) -> int:
         print(f"again: python -m tests.chaos --server {name} --seed {seed} --minutes {options.minutes:g}", flush=True)
     elif not options.keep:
         shutil.rmtree(directory.parent, ignore_errors=True)
-    return 130 if is_interrupted else int(bool(found))
+    return _INTERRUPTED if is_interrupted else int(bool(found))
 
 
 if __name__ == "__main__":
