@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.failures import EXIT_FINDING, EXIT_OK, EXIT_USAGE, CommandError
-from cli.output import Format, note
+from cli.output import Format, counted, note
 
 
 def sim(
@@ -53,5 +53,6 @@ def sim(
     codes = [play(name, seed=seed, check=check, update=update, as_json=as_json) for name in files]
     if check:
         failed = sum(code != EXIT_OK for code in codes)
-        note(f"{len(codes)} scripts, {failed} failed" if failed else f"{len(codes)} scripts, all as written")
+        scripts = counted(len(codes), "script")
+        note(f"{scripts}, {failed} failed" if failed else f"{scripts}, {'all ' if len(codes) > 1 else ''}as written")
     return EXIT_USAGE if EXIT_USAGE in codes else EXIT_FINDING if EXIT_FINDING in codes else EXIT_OK

@@ -7,7 +7,7 @@ from cli import sim_words as words
 from cli.output import counted
 from cli.sim_expecting import platform_view
 from cli.sim_tape import MisuseError, Tape
-from cli.sim_telling import changes, plan_words, when
+from cli.sim_telling import UNDONE, changes, plan_words, when
 from simulator.session_view import SessionView
 
 Said = Iterator[str]
@@ -51,7 +51,7 @@ def undo(tape: Tape, given: Sequence[str], _body: str) -> Said:
     if not 1 <= count <= len(tape.typed):
         raise MisuseError(f"{count} cannot be undone", f"{counted(len(tape.typed), 'command')} so far")
     for typed in reversed(tape.undo(count, lambda typed: perform(tape, typed))):
-        yield f"undone: {typed.line}"
+        yield f"{UNDONE}{typed.line}"
     yield f"it is {when(tape.session.universe.clock.now())} again"
 
 

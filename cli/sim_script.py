@@ -160,6 +160,10 @@ def play(name: str, *, seed: int, check: bool, update: bool, as_json: bool) -> i
     text = _text_of(name)
     try:
         script = read_script(text, name)
+        if not script.entries:
+            note(f"{name}: there is no command in it")
+            note("next:  put > before each command, as in: > apply prod prometheus")
+            return EXIT_USAGE
         if as_json:
             return _play_as_json(script, seed)
         played = play_script(script, seed)

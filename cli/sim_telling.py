@@ -18,6 +18,8 @@ _BY_OBJECT = {
     "ChildGone": "",
     "RequestSuperseded": "",
 }
+#: Before a command that was taken back.
+UNDONE = "undone: "
 _NAMED_MAX = 3
 _WIDTH = 110
 _COLUMNS = (Column("TIME"), Column("SEQ", right=True), Column("EVENT"), Column("WHAT"))
@@ -26,7 +28,8 @@ _COLUMNS = (Column("TIME"), Column("SEQ", right=True), Column("EVENT"), Column("
 def tell(answer: Answer, *, no_color: bool = False) -> None:
     """Print an answer."""
     for line in answer.said:
-        write_coloured(line, no_color=no_color)
+        # A command that was typed is no state of anything.
+        write_coloured(line, no_color=no_color or line.startswith(UNDONE))
     if answer.quiet:
         for stream_id, view in answer.after.platforms.items():
             if _headline(answer.before.platforms.get(stream_id)) != _headline(view):

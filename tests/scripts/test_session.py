@@ -13,7 +13,7 @@ from cli.sim_commands import Command as Entry
 from cli.sim_prompt import candidates, read_commands
 from cli.sim_script import play_script, printed_lines, read_script, script_of
 from cli.sim_tape import MisuseError, Tape, Typed
-from cli.sim_telling import when
+from cli.sim_telling import tell, when
 from cli.sim_words import spec_of
 from simulator.faults import FaultKind
 from simulator.session import Session
@@ -282,3 +282,35 @@ def test_json_is_one_object_for_each_command(stackledger: Command, tmp_path: Pat
     assert (first["said"], first["events"]) == (["created prod, generation 1"], [])
     assert second["platforms"][0]["phase"] == "Ready"
     assert {event["type"] for event in second["events"]} > {"PhaseChanged", "ApplyRequested"}
+
+
+def test_an_undone_command_is_shown_as_it_was_typed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    tape = told(*INSTALLED)
+    tell(perform(tape, Typed("state")))
+    assert "\x1b[" in capsys.readouterr().out, "phases are coloured here"
+    tell(perform(tape, Typed("undo")))
+    assert capsys.readouterr().out.startswith("undone: wait until Ready\n")
+
+
+@pytest.mark.parametrize("option", ["--check", "--update", "--no-color"])
+def test_a_script_without_a_command_is_no_success(stackledger: Command, tmp_path: Path, option: str) -> None:  # noqa: F811  # a fixture
+    path = tmp_path / "story.sim"
+    path.write_text("# A story that nobody wrote.\n")
+    shown = stackledger("sim", option, path)
+    assert (shown.code, shown.out) == (2, "")
+    assert shown.err.startswith(f"{path}: there is no command in it\nnext:  put > before each command")
+
+
+def test_scripts_are_counted(stackledger: Command, tmp_path: Path) -> None:  # noqa: F811  # a fixture
+    path = tmp_path / "story.sim"
+    path.write_text("> apply prod prometheus\ncreated prod, generation 1\n")
+    assert stackledger("sim", "--check", path).err == "1 script, as written\n"
+    assert stackledger("sim", "--check", path, path).err == "2 scripts, all as written\n"
+    path.write_text("> apply prod prometheus\n")
+    assert stackledger("sim", "--check", path).err == "1 script, 1 failed\n"
