@@ -12,17 +12,26 @@ from audit.bundle import FORMAT_VERSION
 from tests.golden import files
 from tests.golden.stories import STORIES
 
+KEPT = """{} is recorded already, and a golden log is kept for ever, as it is.
+If there is something new to keep: give it a story of another name in tests/golden/stories.py, and record that one."""
+
 
 def main(arguments: list[str]) -> int:
     """The exit code: 0 done, 2 the arguments make no sense."""
     match arguments:
+        case ["-h" | "--help"]:
+            print(__doc__)
         case ["list"]:
             kept = {path.stem for path in files.log_files()}
             for name, tell in sorted(STORIES.items()):
                 print(f"{'kept' if name in kept else 'new':5}{name:28}{(tell.__doc__ or '').strip()}")
         case ["record", *names] if names and set(names) <= STORIES.keys():
             for name in names:
-                record(name)
+                try:
+                    record(name)
+                except FileExistsError:
+                    print(KEPT.format(name), file=sys.stderr)
+                    return 2
         case ["states"]:
             for path in files.log_files():
                 files.add_to_manifest([files.write_state(path)])
