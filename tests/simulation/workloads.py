@@ -32,6 +32,11 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     #: Platform -> spec that counts in the end; None: it is to be gone.
     wanted: dict[str, Spec | None]
 
+    @property
+    def deletes(self) -> bool:
+        """Whether a platform is deleted in it."""
+        return any(stage.words.startswith("delete ") for stage in self.stages)
+
     def reassert(self, universe: Universe, *, retry: bool = False) -> None:
         """Ask once more for what is wanted in the end: somebody else may have had other wishes in between."""
         annotations = {RETRY_AT_ANNOTATION: universe.clock.now().isoformat()} if retry else None
@@ -128,6 +133,29 @@ def _is_rolled_back(universe: Universe, name: str) -> bool:
     )
 
 
+def _is_exhausted(universe: Universe, _name: str) -> bool:
+    return any(recorded.type == "RetriesExhausted" for recorded in universe.log.read_all(0))
+
+
+def _has_been_retried(universe: Universe, name: str) -> bool:
+    status = (universe.platform(name) or {}).get("status") or {}
+    return bool((status.get("retry") or {}).get("attempt", 0) >= 3)
+
+
+def _is_tried(universe: Universe, name: str) -> bool:
+    """Failed again, and retried, for the generation that is there."""
+    found = universe.platform(name) or {"metadata": {}}
+    status = found.get("status") or {}
+    attempt = (status.get("retry") or {}).get("attempt", 0)
+    is_seen = status.get("observedGeneration") == found["metadata"].get("generation")
+    return is_seen and status.get("phase") == "Failed" and attempt > 0
+
+
+def _goes_on(words: str, until: Callable[[Universe, str], bool]) -> Stage:
+    """Nobody does anything; it takes longer than a stage may."""
+    return Stage(words, lambda _universe: None, lambda universe: until(universe, "prod"), robust=False)
+
+
 # -- the ten -------------------------------------------------------------------------------------------------------
 
 _GENERATED = {"components": {"prometheus": {"version": "3.13.1"}, "grafana": {"version": "13.2.0"}}}
@@ -216,6 +244,19 @@ _MORE: dict[str, Workload] = {
             name="components",
             stages=(apply(pair()), apply(prometheus()), apply(pair())),
             wanted={"prod": pair()},
+        ),
+        # To the last retry and beyond; then a spec that is no better, and has all its retries before it.
+        Workload(
+            name="exhausted",
+            stages=(
+                apply(prometheus()),
+                break_workload("prod-prometheus"),
+                _goes_on("fail three times", _has_been_retried),
+                _goes_on("fail to the last retry", _is_exhausted),
+                apply(_SHORTER, until=_is_tried),
+                repair_workload("prod-prometheus"),
+            ),
+            wanted={"prod": _SHORTER},
         ),
         Workload(
             name="delete-paused",

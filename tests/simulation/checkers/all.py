@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from simulator.checking import Checker
 from simulator.facts import Facts
-from tests.simulation.checkers import adoption, endings, ledger, liveness, rules, writes
+from tests.simulation.checkers import adoption, endings, ledger, liveness, order, rules, writes
 
 CHECKERS: tuple[type[Checker], ...] = (
     ledger.Versions,
@@ -31,6 +31,13 @@ CHECKERS: tuple[type[Checker], ...] = (
     rules.Forward,
     rules.Retries,
     rules.KnownGood,
+    order.Sequence,
+    order.Stability,
+    order.Teardown,
+    order.Backup,
+    order.Quarantine,
+    order.Resets,
+    order.Deference,
     liveness.Succession,
     liveness.Resumption,
     liveness.Calm,

@@ -5,17 +5,18 @@ from functools import cache
 import pytest
 
 from simulator.checking import Checker
-from tests.simulation.checkers import adoption, endings, ledger, liveness, rules, writes
+from tests.simulation.checkers import adoption, endings, ledger, liveness, order, rules, writes
 from tests.simulation.checkers.all import CHECKERS
 from tests.simulation.exhaustive import single_faults, undisturbed
 from tests.simulation.many import report
-from tests.simulation.planted import more_mutations
+from tests.simulation.planted import more_mutations, order_mutations
 from tests.simulation.planted.mutations import PLANTED, Planted
 from tests.simulation.runs import Run, run
 from tests.simulation.workloads import WORKLOADS
 
 #: Imported for what it registers.
 assert more_mutations
+assert order_mutations
 #: The mistake that proves a checker: with this checker alone it is caught.
 PROOFS: dict[type[Checker], str] = {
     ledger.Versions: "a_version_is_left_out",
@@ -42,6 +43,13 @@ PROOFS: dict[type[Checker], str] = {
     rules.Forward: "old_sight_believed",
     rules.Retries: "retry_counter_in_memory",
     rules.KnownGood: "known_good_before_it_is_proved",
+    order.Sequence: "components_all_at_once",
+    order.Stability: "no_stability_window",
+    order.Teardown: "teardown_in_install_order",
+    order.Backup: "no_backup",
+    order.Quarantine: "no_quarantine",
+    order.Resets: "retries_not_reset",
+    order.Deference: "retry_after_ignored",
     liveness.Succession: "lease_asked_for_once",
     liveness.Resumption: "a_pause_without_end",
     liveness.Calm: "finalizer_put_on_what_is_gone",
