@@ -97,6 +97,19 @@ SAME_DEEDS = frozenset(
         FaultKind.CONFLICTS,
     }
 )
+#: The same, of one of these in a run: where several come together, deadlines of the operator's pass.
+SAME_DEEDS_ONCE = frozenset(
+    {
+        FaultKind.DIE_STALE,
+        FaultKind.STORE_DOWN,
+        FaultKind.API_DOWN,
+        FaultKind.HANG,
+        FaultKind.FORBIDDEN,
+        FaultKind.CLOCK_BACK,
+        FaultKind.CLOCK_FORWARD,
+        FaultKind.CLOCK_HOUR_BACK,
+    }
+)
 #: After these nobody can say what a stage comes to before the last wish.
 OPEN_END = frozenset(
     {

@@ -35,13 +35,14 @@ class Deeds:
         elif masked(before) != masked(after):
             self.counts[f"change {title}"] += 1
 
-    def difference(self, other: "Deeds") -> str:
-        """What `other` did otherwise; "" if nothing."""
+    def difference(self, other: "Deeds", *, fewer_deletes: bool = False) -> str:
+        """What `other` did otherwise; "" if nothing. With `fewer_deletes`, it need not delete all."""
         names = sorted(self.counts.keys() | other.counts.keys())
         return ", ".join(
             f"{name} {other.counts[name]} times, not {self.counts[name]}"
             for name in names
             if self.counts[name] != other.counts[name]
+            and not (fewer_deletes and name.startswith("delete ") and other.counts[name] < self.counts[name])
         )
 
 

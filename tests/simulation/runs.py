@@ -13,7 +13,17 @@ from reconciler.shell.watches import WatchTimes
 from simulator.checking import Checker
 from simulator.clock import VirtualClock
 from simulator.facts import Facts, InvariantError
-from simulator.faults import ASKED_AGAIN, ON_CHILDREN, OPEN_END, OUTAGES, SAME_DEEDS, Fault, FaultKind, format_faults
+from simulator.faults import (
+    ASKED_AGAIN,
+    ON_CHILDREN,
+    OPEN_END,
+    OUTAGES,
+    SAME_DEEDS,
+    SAME_DEEDS_ONCE,
+    Fault,
+    FaultKind,
+    format_faults,
+)
 from simulator.interference import remove_foreign
 from simulator.mischief import CONFLICTS, OUTAGE_SECONDS
 from simulator.mischief import SILENCE_SECONDS as WATCH_SILENCE_SECONDS
@@ -52,6 +62,13 @@ SETTLING_SECONDS = {
     # Nobody leads until that lease has run out.
     FaultKind.STEAL: 2 * TTL_SECONDS,
     FaultKind.USURP: 2 * TTL_SECONDS,
+}
+
+#: Workload and fault after which the deeds may differ, with the reason.
+OTHER_DEEDS = {
+    # A mistake of the operator that is known: a successor that begins with an old list fills the open request with the
+    # password that stood in the old spec. See `test_a_password_from_an_old_list_is_not_written_back`.
+    ("scale", FaultKind.DIE_STALE),
 }
 
 
@@ -204,7 +221,7 @@ def _rest(simulation: Simulation, stage: Stage) -> None:
         simulation.rest(patience, until=lambda: stage.until(simulation.universe))
     except TimeoutError:
         # Another hand may have changed what this stage was to come to; the end is what counts then.
-        excused = simulation.mischief.kinds & OPEN_END or (not stage.robust and simulation.mischief.kinds - SAME_DEEDS)
+        excused = simulation.mischief.kinds & OPEN_END or (not stage.robust and not _does_the_same(simulation))
         if simulation.armed and excused:
             return
         raise InvariantError("E1", f"{stage.words}: not come to that: {simulation.describe()}") from None
@@ -226,11 +243,20 @@ def _compare(workload: Workload, simulation: Simulation, deeds: Deeds, reference
     difference = reference.end.difference(end_of(simulation.universe, workload.wanted))
     if difference:
         return Violation("O2", f"another end than undisturbed: {difference}")
-    if simulation.mischief.kinds <= SAME_DEEDS:
-        difference = reference.deeds.difference(deeds)
+    excepted = any((workload.name, kind) in OTHER_DEEDS for kind in simulation.mischief.kinds)
+    if _does_the_same(simulation) and not excepted:
+        # An outage is as long as a teardown may take: what is left then is deleted by the cluster, not by us.
+        given_up = workload.deletes and bool(simulation.mischief.kinds & OUTAGES)
+        difference = reference.deeds.difference(deeds, fewer_deletes=given_up)
         if difference:
             return Violation("O3", f"other deeds than undisturbed: {difference}")
     return None
+
+
+def _does_the_same(simulation: Simulation) -> bool:
+    """Whether all must be done as if nothing had gone wrong."""
+    others = [fault.kind for fault in simulation.mischief.faults if fault.kind not in SAME_DEEDS]
+    return len(others) <= 1 and SAME_DEEDS_ONCE.issuperset(others)
 
 
 def _digest(simulation: Simulation) -> str:

@@ -3,13 +3,15 @@
 from collections import Counter
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.shell.cluster import WatchEvent
 from simulator.answers import conflict, forbidden, odd_answer, took_effect
 from simulator.deliveries import delivered
-from simulator.faults import Fault, FaultKind, ProcessDiedError
+from simulator.faults import SAME_DEEDS_ONCE, Fault, FaultKind, ProcessDiedError
 from simulator.ports import Call
 from simulator.replica import RENEW_SECONDS, TTL_SECONDS
+from tests.simulation.deeds import Deeds
 from tests.simulation.exhaustive import single_faults, undisturbed
 from tests.simulation.planted.mutations import planted_by_name
 from tests.simulation.runs import run
@@ -127,3 +129,14 @@ def test_a_watch_from_a_forgotten_version_is_refused_until_the_next_list() -> No
     assert len(stubborn) > 3
     assert {call.verb for call in stubborn} == {"cluster.watch"}
     assert not any(call.heard for call in stubborn)
+
+
+@pytest.mark.parametrize("kind", sorted(SAME_DEEDS_ONCE))
+def test_a_deed_too_many_is_noticed_after_an_outage_or_a_clock_set(kind: FaultKind) -> None:
+    reference = undisturbed("create")
+    deeds = Deeds()
+    deeds.counts = reference.deeds.counts + Counter({"change Deployment/prod-grafana": 1})
+    faults = list(single_faults(reference, kind))[-1:]
+    found = run(WORKLOADS["create"], faults=faults, reference=replace(reference, deeds=deeds))
+    assert found.violation is not None
+    assert found.violation.checker == "O3"
