@@ -42,7 +42,10 @@ def create_ledger_engine(dsn: str, *, create: bool = False) -> Engine:
 
 
 def wait_as_long_as_it_takes(connection: Connection) -> None:
-    """Until the end of this transaction: whole tables are read, copied or changed, which no limit may end."""
+    """Whole tables are read, copied or changed, which no limit may end.
+
+    The server's limit is lifted until the end of this transaction, our own until the connection goes back to the pool.
+    """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         driver = connection.connection.driver_connection

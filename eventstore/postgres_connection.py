@@ -113,7 +113,7 @@ class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """See `psycopg.Connection.wait`."""
         try:
-            return super().wait(gen, interval, timeout or self.answer_seconds_max)
+            return super().wait(gen, interval, self.answer_seconds_max if timeout is None else timeout)
         except psycopg.OperationalError:
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 # The answer may still come: nobody must take it for that of the next statement.

@@ -4,14 +4,18 @@ import socket
 import time
 from collections.abc import Iterator
 
+import psycopg
 import pytest
+from psycopg.generators import fetch
 from sqlalchemy import text
 
 from eventstore import postgres_connection
+from eventstore.dsn import parse_dsn
 from eventstore.engine import create_ledger_engine, wait_as_long_as_it_takes
 from eventstore.errors import StoreUnavailableError
 from eventstore.log import EventLog
 from eventstore.opening import open_log
+from eventstore.postgres_connection import connect
 from tests.chaos.tcp_proxy import TcpProxy
 from tests.eventstore.samples import new_events
 
@@ -69,6 +73,14 @@ def test_while_nothing_is_answered_the_store_is_unavailable(log: EventLog, proxy
         log.head_position()
     proxy.passing.set()
     assert log.head_position() == 0
+
+
+def test_not_to_wait_at_all_is_a_bound_too(dsn: str) -> None:
+    with connect(parse_dsn(dsn)[1]) as connection:
+        connection.pgconn.send_query(b"SELECT pg_sleep(0.5)")
+        with pytest.raises(psycopg.OperationalError, match="timeout"):
+            connection.wait(fetch(connection.pgconn), timeout=0)
+        assert connection.closed
 
 
 def test_what_may_take_long_is_waited_for_and_the_next_user_of_the_connection_is_not(
