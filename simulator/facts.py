@@ -52,6 +52,8 @@ class Facts:
         self.streams: dict[str, Stream] = {}
         #: Streams with an event that this build does not know.
         self.unreadable: set[str] = set()
+        #: What the operator logged, as far as anybody keeps it.
+        self.log_lines: list[str] = []
         self._position = 0
 
     def now(self) -> datetime:

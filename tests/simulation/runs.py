@@ -28,7 +28,7 @@ from simulator.interference import remove_foreign
 from simulator.mischief import CONFLICTS, OUTAGE_SECONDS
 from simulator.mischief import SILENCE_SECONDS as WATCH_SILENCE_SECONDS
 from simulator.ports import Call
-from simulator.quiet import silent_logs
+from simulator.quiet import kept_logs
 from simulator.replica import RESYNC_SECONDS, TTL_SECONDS
 from simulator.scheduler import STAGE_SECONDS_MAX, Simulation, Step
 from simulator.universe import GRACE_SECONDS, Universe
@@ -150,7 +150,7 @@ def run(
 
     simulation.on_call = before
     violation = None
-    with silent_logs(), replaced_secrets(seed):
+    with kept_logs(simulation.facts.log_lines), replaced_secrets(seed):
         try:
             _tell(simulation, workload)
             violation = _compare(workload, simulation, deeds, reference)

@@ -1,6 +1,6 @@
 """What must hold of the ledger after every append: S1, S2, S3, S6, S8, S9, S15, S17; in the end: E2."""
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 
 from msgspec.structs import replace
 
@@ -18,7 +18,7 @@ from eventstore.events import (
 )
 from eventstore.hashing import event_hash
 from reconciler.shell.states import state_record
-from simulator.checking import Checker
+from simulator.checking import Checker, Written
 from simulator.facts import Appended, Facts
 from tests.simulation.workloads import CANARY, SECOND_CANARY
 
@@ -163,24 +163,37 @@ class Epochs(Checker):
         self._newest = epoch
 
 
-_SECRETS = [
-    form
-    for word in (CANARY, SECOND_CANARY)
-    for form in (word.encode(), b64encode(word.encode()), word.encode().hex().encode(), word[::-1].encode())
-]
+def _forms(word: bytes) -> tuple[bytes, ...]:
+    """As it is, encoded, and turned round."""
+    return word, b64encode(word), word.hex().encode(), word[::-1]
+
+
+#: A shorter value of a Secret, such as the name of a user, may stand anywhere.
+_SECRET_LENGTH = 16
 
 
 class Secrecy(Checker):
-    """No secret value in events, stored states, statuses and Kubernetes Events."""
+    """No secret value in events, stored states, statuses, Kubernetes Events and log lines."""
 
     name = "S15"
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        #: The canaries, and all that was ever put into a Secret.
+        self._secrets = {form for word in (CANARY, SECOND_CANARY) for form in _forms(word.encode())}
+
+    def wrote(self, written: Written) -> None:
+        """What stands in a Secret, generated or not, may stand nowhere else."""
+        if written.kind.kind == "Secret":
+            values = map(b64decode, (written.item.get("data") or {}).values())
+            self._secrets.update(form for value in values if len(value) >= _SECRET_LENGTH for form in _forms(value))
 
     def appended(self, news: Appended) -> None:
         """Not in the payload."""
         self._check(news.recorded.payload, f"event {news.recorded.version} ({news.recorded.type})")
 
     def ended(self) -> None:
-        """Not in what is shown, nor in the stored state and documents."""
+        """Not in what is shown or logged, nor in the stored state and documents."""
         log, model = self.facts.universe.log, self.facts.universe.model
         for stored in log.list_states(include_closed=True):
             self._check(stored.record.state, f"the stored state of {stored.record.name}")
@@ -188,9 +201,12 @@ class Secrecy(Checker):
             for item in model.store.items(kind.key) if kind.kind in {"Event", "ObservabilityPlatform"} else ():
                 shown = {key: item.get(key) for key in ("status", "message", "reason", "note")}
                 self._check(str(shown).encode(), f"{kind.kind}/{item['metadata']['name']}")
+        for line in self.facts.log_lines:
+            # The message must not say it once more.
+            self._check(line.encode(), "a log line")
 
     def _check(self, content: bytes, where: str) -> None:
-        if any(secret in content for secret in _SECRETS):
+        if any(secret in content for secret in self._secrets):
             self.fail(f"a secret value stands in {where}")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 import msgspec
+import structlog
 from msgspec.structs import replace
 
 from api.redaction import redact
@@ -426,4 +427,32 @@ def no_list_after_410() -> Iterator[None]:
         return pause
 
     with patch.object(Watcher, "step", stubborn):
+        yield
+
+
+@planted("S15", "create")
+def password_in_a_log_line() -> Iterator[None]:
+    """Whoever sends a Secret logs what is in it."""
+    complete = executor._complete
+
+    def talkative(manifest: Any, state: Any, platform: Any) -> Any:
+        body = complete(manifest, state, platform)
+        structlog.get_logger().info("applying", name=body["metadata"]["name"], content=[*body.get("data", {}).values()])
+        return body
+
+    with patch.object(executor, "_complete", talkative):
+        yield
+
+
+@planted("S15", "delete")
+def generated_password_in_a_log_line() -> Iterator[None]:
+    """A password is logged when it is made."""
+    make = executor._secret_value
+
+    def talkative(source: Any, inline: Any) -> str:
+        value = make(source, inline)
+        structlog.get_logger().debug("value_made", made=value)
+        return value
+
+    with patch.object(executor, "_secret_value", talkative):
         yield
