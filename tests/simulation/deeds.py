@@ -1,11 +1,13 @@
 """What a run did to each object and what it left: what is compared with the undisturbed run."""
 
+import hashlib
 import json
 from collections import Counter
 from typing import Any
 
 import msgspec
 
+from api.naming import inline_secret_name
 from reconciler.shell.cluster import KubernetesObject
 from sandbox.kinds import Kind
 from simulator.universe import NAMESPACE, Universe
@@ -85,7 +87,7 @@ def end_of(universe: Universe, wanted: dict[str, Any]) -> End:
             if uid:
                 content = masked(item)
                 if kind.kind == "Secret":
-                    content["data"] = sorted(item.get("data") or ())
+                    content["data"] = _shown_data(item, inline_secret_name(name))
                 objects[f"{kind.kind}/{item['metadata']['name']}"] = _text(content, uid)
     return End(objects)
 
@@ -102,6 +104,13 @@ def _seen(platform: KubernetesObject) -> dict[str, Any]:
             for c in status.get("components") or ()
         ],
     }
+
+
+def _shown_data(secret: KubernetesObject, inline: str) -> dict[str, str]:
+    """Key -> digest of its value; of what is made by chance, and made once, only the keys."""
+    chosen = secret["metadata"]["name"] == inline
+    data = secret.get("data") or {}
+    return {key: hashlib.sha256(value.encode()).hexdigest() if chosen else "" for key, value in data.items()}
 
 
 def _text(content: Any, uid: str) -> str:

@@ -1,11 +1,13 @@
 """What users do in a run: short lists of actions, each with what it is to come to."""
 
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from eventstore.vocabulary import RETRY_AT_ANNOTATION
+from api.naming import inline_secret_name
+from eventstore.vocabulary import FINALIZER, RETRY_AT_ANNOTATION
 from simulator.universe import Universe
 
 Spec = dict[str, Any]
@@ -43,6 +45,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
         for name, spec in self.wanted.items():
             if spec is None:
                 universe.delete_platform(name)
+                _let_go(universe, name)
             else:
                 universe.apply(name, spec, annotations=annotations)
 
@@ -156,6 +159,52 @@ def _goes_on(words: str, until: Callable[[Universe, str], bool]) -> Stage:
     return Stage(words, lambda _universe: None, lambda universe: until(universe, "prod"), robust=False)
 
 
+def _has_password(universe: Universe, name: str, password: str) -> bool:
+    """The Secret that the operator made holds what stands in the spec."""
+    made = [one for one in universe.items("Secret") if one["metadata"]["name"] == inline_secret_name(name)]
+    return [list(one["data"].values()) for one in made] == [[b64encode(password.encode()).decode()]]
+
+
+#: Of somebody who wants to be asked before a platform goes.
+_OTHER_FINALIZER = "example.com/hold"
+
+
+def _finalizers(universe: Universe, name: str) -> list[str]:
+    return list((universe.platform(name) or {"metadata": {}})["metadata"].get("finalizers") or ())
+
+
+def _set_finalizers(universe: Universe, name: str, wanted: Callable[[list[str]], list[str]]) -> None:
+    before = _finalizers(universe, name)
+    if universe.platform(name) is not None and wanted(before) != before:
+        universe.merge(universe.platform_kind(), name, {"metadata": {"finalizers": wanted(before)}})
+
+
+def _hold(universe: Universe) -> None:
+    universe.apply("prod", prometheus())
+    _set_finalizers(universe, "prod", lambda before: [*before, _OTHER_FINALIZER])
+
+
+def _strip(universe: Universe) -> None:
+    _set_finalizers(universe, "prod", lambda before: [one for one in before if one != FINALIZER])
+
+
+def _let_go(universe: Universe, name: str = "prod") -> None:
+    _set_finalizers(universe, name, lambda before: [one for one in before if one != _OTHER_FINALIZER])
+
+
+def _is_held(universe: Universe) -> bool:
+    """Ready, and nobody's finalizer is lost; or on its way out, by another hand."""
+    found = universe.platform("prod")
+    if found is None or found["metadata"].get("deletionTimestamp"):
+        return True
+    return is_ready(universe, "prod") and {FINALIZER, _OTHER_FINALIZER} <= set(_finalizers(universe, "prod"))
+
+
+def _is_released(universe: Universe) -> bool:
+    """We are done with it, and whoever else has a finalizer on it is not."""
+    return _finalizers(universe, "prod") == [_OTHER_FINALIZER] and not universe.items("StatefulSet")
+
+
 # -- the ten -------------------------------------------------------------------------------------------------------
 
 _GENERATED = {"components": {"prometheus": {"version": "3.13.1"}, "grafana": {"version": "13.2.0"}}}
@@ -197,7 +246,15 @@ _TEN: dict[str, Workload] = {
         ),
         Workload(
             name="scale",
-            stages=(apply(pair()), apply(_SCALED), apply(pair(SECOND_CANARY))),
+            stages=(
+                apply(pair()),
+                apply(_SCALED),
+                Stage(
+                    "change the password",
+                    lambda universe: universe.apply("prod", pair(SECOND_CANARY)),
+                    lambda universe: is_ready(universe, "prod") and _has_password(universe, "prod", SECOND_CANARY),
+                ),
+            ),
             wanted={"prod": pair(SECOND_CANARY)},
         ),
         Workload(
@@ -244,6 +301,17 @@ _MORE: dict[str, Workload] = {
             name="components",
             stages=(apply(pair()), apply(prometheus()), apply(pair())),
             wanted={"prod": pair()},
+        ),
+        # Somebody has a finalizer of his own, and takes ours off.
+        Workload(
+            name="held",
+            stages=(
+                Stage("apply prod, and hold it", _hold, _is_held),
+                Stage("take our finalizer off", _strip, _is_held, robust=False),
+                Stage("delete prod", lambda universe: universe.delete_platform("prod"), _is_released, robust=False),
+                Stage("let go", _let_go, lambda universe: is_gone(universe, "prod")),
+            ),
+            wanted={"prod": None},
         ),
         # To the last retry and beyond; then a spec that is no better, and has all its retries before it.
         Workload(

@@ -1,10 +1,13 @@
-"""What belongs to others, what was made once, and what must be there: F30, F34."""
+"""What belongs to others, what was made once, and what must be there or stay: F30, F34, S12, S13."""
 
 from eventstore.events import PhaseChanged
-from eventstore.vocabulary import Phase
+from eventstore.vocabulary import FINALIZER, KIND, LABEL_PLATFORM, Phase
 from reconciler.core.desired import desired_objects
+from reconciler.shell.cluster import KubernetesObject
+from sandbox.kinds import NAMESPACE_KEY
 from simulator.checking import Checker, Written
 from simulator.facts import Appended, Facts
+from simulator.universe import NAMESPACE
 from tests.simulation.checkers.base import owner_uid
 
 
@@ -50,7 +53,9 @@ class Complete(Checker):
 
     def wrote(self, written: Written) -> None:
         """Remember what somebody else removed or replaced."""
-        if not written.writer.startswith("replica"):
+        if written.before is None or written.writer.startswith("replica"):
+            return
+        if written.after is None or written.after["metadata"]["uid"] != written.before["metadata"]["uid"]:
             self._taken.add(written.title)
 
     def appended(self, news: Appended) -> None:
@@ -63,3 +68,50 @@ class Complete(Checker):
         wanted = {str(one.ref) for one in desired_objects(news.before)}
         if missing := sorted(wanted - there - self._taken):
             self.fail(f"{news.before.name} is Ready without {missing}")
+
+
+class Volumes(Checker):
+    """What was stored stays: volumes go with their platform only if its spec says so."""
+
+    name = "S12"
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        #: Names of platforms of which a spec was accepted that lets them go.
+        self._may_go: set[str] = set()
+
+    def appended(self, news: Appended) -> None:
+        """Remember what was accepted."""
+        accepted = news.after.accepted
+        if accepted is not None and accepted.spec.get("deletionPolicy") == "Delete":
+            self._may_go.add(news.after.name)
+
+    def wrote(self, written: Written) -> None:
+        """A claim goes, by whatever hand: the cluster does it for us, where a StatefulSet tells it to."""
+        if written.kind.kind != "PersistentVolumeClaim" or written.before is None or written.writer == "backup":
+            return
+        if written.after is not None and not written.after["metadata"].get("deletionTimestamp"):
+            return
+        namespace = self.facts.universe.model.store.get(NAMESPACE_KEY, ("", NAMESPACE))
+        if namespace is None or namespace["metadata"].get("deletionTimestamp"):
+            return
+        platform = (written.item["metadata"].get("labels") or {}).get(LABEL_PLATFORM)
+        if platform not in self._may_go:
+            self.fail(f"{written.title} is deleted, and no spec of {platform} lets it go")
+
+
+def _finalizers(item: KubernetesObject | None) -> set[str]:
+    return set((item or {"metadata": {}})["metadata"].get("finalizers") or ())
+
+
+class Neighbours(Checker):
+    """Finalizers of others are theirs: whatever we do to ours, they stay."""
+
+    name = "S13"
+
+    def wrote(self, written: Written) -> None:
+        """No other one is lost by a write of ours."""
+        if written.kind.kind != KIND or not written.writer.startswith("replica"):
+            return
+        if lost := sorted(_finalizers(written.before) - _finalizers(written.after) - {FINALIZER}):
+            self.fail(f"{written.writer} takes {lost} off {written.title}")

@@ -20,6 +20,8 @@ CHECKERS: tuple[type[Checker], ...] = (
     writes.Deposed,
     writes.Paused,
     writes.Deletions,
+    adoption.Volumes,
+    adoption.Neighbours,
     writes.Finalizers,
     adoption.Adoption,
     adoption.Passwords,

@@ -1,5 +1,6 @@
 """What must hold in the end: S4, E1, E3, E4, E6; that no pass ever crashed, and what a status says of its ledger."""
 
+from base64 import b64decode
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +14,7 @@ from reconciler.core.announce import announcement, event_object
 from reconciler.core.desired import desired_objects
 from reconciler.core.status import status
 from reconciler.shell.announcer import NEWS_AGE_MAX
+from reconciler.shell.cluster import KubernetesObject
 from simulator.checking import Checker, Written
 from simulator.facts import Facts
 from simulator.ports import Call
@@ -92,6 +94,8 @@ class Matches(Checker):
                 content = universe.log.get_content(digest)
                 if content is None or not _covers(children[title], _decode(content).body):
                     self.fail(f"{title} is not as the log asks for")
+                elif wrong := _wrong_values(children[title], _decode(content), platform["spec"]):
+                    self.fail(f"{title} has other values than the spec for {wrong}")
         self._check_nothing_left()
 
     def _check_nothing_left(self) -> None:
@@ -102,6 +106,19 @@ class Matches(Checker):
                 uid = owner_uid(item)
                 if uid and model.store.by_uid(uid) is None:
                     self.fail(f"{kind.kind}/{item['metadata']['name']} is left of a platform that is gone")
+
+
+def _wrong_values(found: KubernetesObject, wanted: Manifest, spec: Any) -> list[str]:
+    """Keys of a Secret of which the value is not what stands in the spec."""
+    data = found.get("data") or {}
+    inline = {key: source.path for key, source in wanted.secret_sources.items() if source.kind == "inline"}
+    return [key for key, path in inline.items() if b64decode(data.get(key, "")).decode() != _at(spec, path)]
+
+
+def _at(spec: Any, path: str) -> Any:
+    for step in path.split("."):
+        spec = spec[step]
+    return spec
 
 
 def _covers(found: Any, wanted: Any) -> bool:

@@ -13,6 +13,7 @@ from eventstore.events import (
     DependencyObserved,
     DriftDetected,
     PhaseChanged,
+    PlatformGone,
     PlatformObserved,
     PolicyAdopted,
 )
@@ -98,15 +99,27 @@ class Requests(Checker):
 
 
 class Closing(Checker):
-    """In the end every request is closed."""
+    """In the end every request is closed, but those that the resource took with it."""
 
     name = "E2"
 
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        #: Stream -> what was open when its resource was found gone.
+        self._gone_with: dict[str, set[int]] = {}
+
+    def appended(self, news: Appended) -> None:
+        """Remember what nobody can carry out any more."""
+        if isinstance(news.event, PlatformGone):
+            open_now = self.facts.streams[news.recorded.stream_id].requests.open
+            self._gone_with.setdefault(news.recorded.stream_id, set()).update(open_now)
+
     def ended(self) -> None:
-        """No request of a platform that is still there is open."""
-        for stream in self.facts.streams.values():
-            if not stream.state.closed and stream.requests.open:
-                self.fail(f"request {stream.requests.open[0]} of {stream.state.name} was never closed")
+        """No other request is open."""
+        for stream_id, stream in self.facts.streams.items():
+            excused = self._gone_with.get(stream_id, set()) if stream.state.closed else set()
+            if left := [one for one in stream.requests.open if one not in excused]:
+                self.fail(f"request {left[0]} of {stream.state.name} was never closed")
 
 
 #: The diagram of docs/state-machine.md, written down a second time: from, word, to.

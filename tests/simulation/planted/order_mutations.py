@@ -4,15 +4,29 @@ A mutation is a context manager; while it is open the code is wrong, and its doc
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
 from msgspec.structs import replace
 
-from eventstore.events import BackupCompleted, BackupFailed, BackupStarted, SpecAccepted, SpecQuarantined
-from eventstore.vocabulary import INSTALL_ORDER
+from components import assembly
+from eventstore.events import (
+    ActionSucceeded,
+    BackupCompleted,
+    BackupFailed,
+    BackupStarted,
+    ChildGone,
+    FinalizerStripped,
+    SpecAccepted,
+    SpecQuarantined,
+)
+from eventstore.vocabulary import FINALIZER, INSTALL_ORDER
 from projections import platform as folding
-from reconciler.core import decide, plan, progress, recovery
+from reconciler.core import decide, desired, observe, plan, progress, recovery
+from reconciler.shell import executor, loop
+from reconciler.shell.executor import Executor
+from reconciler.shell.resources import resource_for
 from simulator.faults import FaultKind
 from tests.simulation.planted.mutations import planted
 
@@ -117,4 +131,108 @@ def retry_after_ignored() -> Iterator[None]:
         return schedule(state, replace(failure, retry_after_seconds=0.0), now)
 
     with patch.object(recovery, "_schedule", pushing):
+        yield
+
+
+# -- what the undisturbed run does wrong as well -------------------------------------------------------------------
+
+
+@planted("E1", "scale")
+def first_password_kept() -> Iterator[None]:
+    """A password that stood in the spec once is written for ever."""
+    seen: dict[tuple[str, str], str] = {}
+    inline = executor._inline_values
+
+    def remembered(state: Any, platform: Any) -> dict[str, str]:
+        return {
+            path: seen.setdefault((state.stream_id, path), value) for path, value in inline(state, platform).items()
+        }
+
+    with patch.object(executor, "_inline_values", remembered):
+        yield
+
+
+@planted("S12", "delete")
+def volumes_always_deleted() -> Iterator[None]:
+    """Volumes go with their StatefulSet, whatever the spec says."""
+    make = assembly.stateful_set
+
+    def rash(context: Any, name: Any, template: Any) -> Any:
+        body = make(context, name, template)
+        body["spec"]["persistentVolumeClaimRetentionPolicy"] = {"whenDeleted": "Delete", "whenScaled": "Delete"}
+        return body
+
+    with patch.object(assembly, "stateful_set", rash), _rendered_anew():
+        yield
+
+
+@contextmanager
+def _rendered_anew() -> Iterator[None]:
+    """What was rendered before, and what is rendered now, is not remembered."""
+    for cached in (desired._rendered, desired._objects):
+        cached.cache_clear()
+    try:
+        yield
+    finally:
+        for cached in (desired._rendered, desired._objects):
+            cached.cache_clear()
+
+
+@planted("S13", "held")
+def foreign_finalizers_dropped() -> Iterator[None]:
+    """Our finalizer is put on in the place of all others."""
+    write = Executor._write_finalizers
+
+    def alone(self: Executor, state: Any, wanted: Any, found: Any) -> Any:
+        return write(self, state, [FINALIZER] if FINALIZER in wanted else wanted, found)
+
+    with patch.object(Executor, "_write_finalizers", alone):
+        yield
+
+
+@planted("E1", "held")
+def stripped_finalizer_not_noticed() -> Iterator[None]:
+    """That somebody took our finalizer off is not seen."""
+    look = observe.observe
+
+    def trusting(state: Any, sighting: Any) -> Any:
+        return tuple(one for one in look(state, sighting) if not isinstance(one, FinalizerStripped))
+
+    with patch.object(loop, "observe", trusting):
+        yield
+
+
+@planted("F34 S5 S23", "upgrade")
+def workload_taken_away_and_forgotten() -> Iterator[None]:
+    """A StatefulSet is removed to be made anew, and is reported as made; nobody looks whether it is ready."""
+    apply = Executor._apply
+
+    def removing(self: Executor, state: Any, request: Any, ref: Any, platform: Any, may_act: Any) -> Any:
+        child = state.objects[ref.key]
+        if ref.kind == "StatefulSet" and child.applied_digest:
+            self._cluster.delete(resource_for(ref.api_version, ref.kind), state.namespace, ref.name, uid=child.uid)
+            yield ActionSucceeded(request=request.version, ref=ref, uid=child.uid)
+        else:
+            yield from apply(self, state, request, ref, platform, may_act)
+
+    with (
+        patch.object(Executor, "_apply", removing),
+        patch.object(observe, "_observe_absence", lambda _state, _child: iter(())),
+        patch.object(progress, "ready_at", lambda _state, component: component.phase_since),
+        patch.object(progress, "_runs_wanted_version", lambda _component: True),
+        patch.object(progress, "_is_anything_unready", lambda _state: False),
+    ):
+        yield
+
+
+@planted("E2 E8", "delete")
+def deletions_not_told() -> Iterator[None]:
+    """That a ServiceAccount is gone is recorded in the place of what came of its deletion."""
+    delete = Executor._delete
+
+    def hasty(self: Executor, state: Any, request: Any, ref: Any) -> Any:
+        outcome = delete(self, state, request, ref)
+        return ChildGone(ref=ref) if ref.kind == "ServiceAccount" else outcome
+
+    with patch.object(Executor, "_delete", hasty):
         yield
