@@ -17,6 +17,7 @@ SUCCESSION_SECONDS = TTL_SECONDS + RENEW_SECONDS + 15.0
 RESUMPTION_SECONDS = 150.0
 #: So many calls of one kind for one object, within so many seconds, are a hot loop.
 HOT_CALLS, HOT_SECONDS = 20, 10.0
+_OF_DATABASE = ("lease.", "log.", "outbox.")
 
 
 class Succession(Checker):
@@ -75,19 +76,33 @@ class Resumption(Checker):
 
 
 class Calm(Checker):
-    """No hot loop: nothing is asked of the server again and again."""
+    """No hot loop: nothing is asked of a server again and again, neither of the cluster's nor of the database's."""
 
     name = "E8"
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self._calls: defaultdict[tuple[str, str], deque[float]] = defaultdict(lambda: deque(maxlen=HOT_CALLS))
+        #: Of each replica: what it asked of the database since it last changed anything. Before each write it looks at
+        #: the lease: as often as there is something to do.
+        self._asked: defaultdict[str, defaultdict[tuple[str, str], deque[float]]] = defaultdict(
+            lambda: defaultdict(lambda: deque(maxlen=HOT_CALLS))
+        )
 
     def sent(self, replica: Replica, call: Call) -> None:
         """The last so many of these took longer than that."""
-        if not call.verb.startswith("cluster.") or call.verb in {"cluster.list", "cluster.watch"}:
-            return
-        calls, now = self._calls[call.verb, f"{call.namespace}/{call.key}"], self.facts.universe.clock.monotonic()
+        if call.verb.startswith(_OF_DATABASE):
+            self._look(self._asked[replica.name][call.verb, call.key], call)
+        elif call.verb.startswith("cluster.") and call.verb not in {"cluster.list", "cluster.watch"}:
+            self._look(self._calls[call.verb, f"{call.namespace}/{call.key}"], call)
+
+    def wrote(self, written: Written) -> None:
+        """Somebody got on."""
+        if written.kind.kind != "Event":
+            self._asked.pop(written.writer, None)
+
+    def _look(self, calls: deque[float], call: Call) -> None:
+        now = self.facts.universe.clock.monotonic()
         if len(calls) == HOT_CALLS and now - calls[0] < HOT_SECONDS:
             self.fail(f"{call}: number {HOT_CALLS + 1} within {now - calls[0]:.1f} s")
         calls.append(now)

@@ -456,3 +456,18 @@ def generated_password_in_a_log_line() -> Iterator[None]:
 
     with patch.object(executor, "_secret_value", talkative):
         yield
+
+
+@planted("E8", "components", FaultKind.USURP)
+def lease_asked_for_without_a_rest() -> Iterator[None]:
+    """A process that the log says has lost its lease looks again at once, and again."""
+    execute = Executor.execute
+
+    def restless(self: Executor, *arguments: Any) -> Iterator[Any]:
+        done: list[Any] = []
+        for _ in range(30):
+            done = done or list(execute(self, *arguments))
+        return iter(done)
+
+    with patch.object(Executor, "execute", restless):
+        yield
