@@ -161,6 +161,8 @@ class Executor:
         may_act: MayAct,
     ) -> Iterator[Outcome]:
         manifest = self._manifest(state, request.digest)
+        if _is_behind(platform, manifest, state):
+            return
         resource = resource_for(ref.api_version, ref.kind)
         child = state.objects[ref.key]
         body = _complete(manifest, state, platform)
@@ -318,6 +320,13 @@ def _complete(manifest: Manifest, state: PlatformState, platform: KubernetesObje
         encoded = {key: b64encode(value.encode()).decode() for key, value in values.items()}
         body["data"] = {**body.get("data", {}), **encoded}
     return body
+
+
+def _is_behind(platform: KubernetesObject, manifest: Manifest, state: PlatformState) -> bool:
+    """Whether a password would be taken from an older spec than the one that asked: the watch brings it soon."""
+    recorded = state.observed.generation if state.observed else 0
+    from_spec = any(source.kind != "generated" for source in manifest.secret_sources.values())
+    return from_spec and int(platform["metadata"].get("generation", 0)) < recorded
 
 
 def _inline_values(state: PlatformState, platform: KubernetesObject) -> dict[str, str]:

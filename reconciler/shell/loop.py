@@ -47,8 +47,8 @@ _log = structlog.get_logger(__name__)
 ROUNDS_MAX = 12
 #: How often a pass starts again because another process appended to the stream in between.
 CONFLICTS_MAX = 5
-#: How soon a process looks again that the log says has lost its lease, before its own clock says so.
-DEPOSED_SECONDS = 1.0
+#: How soon a pass is made again that could carry out nothing: asking at once would be no use.
+UNABLE_SECONDS = 1.0
 
 
 class Clock(Protocol):
@@ -211,8 +211,8 @@ class Reconciler:
             may_act = partial(self._may_act, epoch)
             outcomes = tuple(self._executor.execute(known.state, requests, platform, may_act))
             if not outcomes:
-                # The lease is somebody else's, and our own clock does not know yet: asking again at once is no use.
-                return Result(again_after_seconds=DEPOSED_SECONDS)
+                # The lease is somebody else's, and our clock does not know yet; or what we see of the resource is old.
+                return Result(again_after_seconds=UNABLE_SECONDS)
             platform = self._resource(key, stream_id)
         else:
             # What came of the last writes is recorded before others get their turn.

@@ -64,13 +64,6 @@ SETTLING_SECONDS = {
     FaultKind.USURP: 2 * TTL_SECONDS,
 }
 
-#: Workload and fault after which the deeds may differ, with the reason.
-OTHER_DEEDS = {
-    # A mistake of the operator that is known: a successor that begins with an old list fills the open request with the
-    # password that stood in the old spec. See `test_a_password_from_an_old_list_is_not_written_back`.
-    ("scale", FaultKind.DIE_STALE),
-}
-
 
 class Violation(msgspec.Struct, frozen=True):
     """What did not hold."""
@@ -243,8 +236,7 @@ def _compare(workload: Workload, simulation: Simulation, deeds: Deeds, reference
     difference = reference.end.difference(end_of(simulation.universe, workload.wanted))
     if difference:
         return Violation("O2", f"another end than undisturbed: {difference}")
-    excepted = any((workload.name, kind) in OTHER_DEEDS for kind in simulation.mischief.kinds)
-    if _does_the_same(simulation) and not excepted:
+    if _does_the_same(simulation):
         # An outage is as long as a teardown may take: what is left then is deleted by the cluster, not by us.
         given_up = workload.deletes and bool(simulation.mischief.kinds & OUTAGES)
         difference = reference.deeds.difference(deeds, fewer_deletes=given_up)

@@ -62,11 +62,6 @@ def test_what_broke_once_holds(workload: str, seed: int, faults: str) -> None:
     assert found.violation is None, report(found)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the executor fills an open request with the inline value of whatever spec it sees, an old one as well; "
-    "with that mended, take ('scale', die-stale) from OTHER_DEEDS too",
-)
 def test_a_password_from_an_old_list_is_not_written_back() -> None:
     passwords: list[str] = []
 
