@@ -11,6 +11,7 @@ from tests.chaos.facts import Facts
 from tests.chaos.journal import Entry
 from tests.chaos.made_up import BETA, NAMESPACE, all_well, child, claim, platform, ready_status, recorded, seen
 from tests.chaos.oracles.all import violations
+from tests.chaos.oracles.ends import content_of
 from tests.chaos.user import Incarnation
 from tests.chaos.wishes import Outcome, Wish, shape
 
@@ -80,6 +81,15 @@ def _other_content(facts: Facts) -> Facts:
     return cluster(facts, objects={**facts.cluster.objects, "Service/prod-prometheus": other})
 
 
+def _other_password(facts: Facts) -> Facts:
+    def secret(value: str) -> dict[str, Any]:
+        return {"Secret/prod-inline": child("Secret", "prod-inline", PROD, data={"password": value})}
+
+    wanted = content_of({**facts.cluster.objects, **secret("bmV3")}, PROD, NAMESPACE)
+    found = {**facts.cluster.objects, **secret("b2xk")}
+    return replace(cluster(facts, objects=found), undisturbed={"prod": wanted})
+
+
 def _one_too_few(facts: Facts) -> Facts:
     left = {title: one for title, one in facts.cluster.objects.items() if not title.startswith("Service")}
     return cluster(facts, objects=left)
@@ -115,6 +125,7 @@ PLANTED: dict[str, tuple[str, Spoil]] = {
     "a platform that waits does not": ("end", lambda facts: wishes(facts, prod=Wish(shape(0), Outcome.WAITING))),
     "a refused platform is Ready": ("end", lambda facts: wishes(facts, prod=Wish(shape(0), Outcome.REFUSED))),
     "an object is otherwise": ("end", _other_content),
+    "a password is another": ("end", _other_password),
     "an object is missing": ("end", _one_too_few),
     "an object is too many": ("end", lambda facts: objects(facts, one=child("Secret", "x", PROD))),
     "an orphan": ("end", lambda facts: objects(facts, one=child("Service", "x", "uid-of-nobody"))),
