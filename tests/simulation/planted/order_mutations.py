@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 from msgspec.structs import replace
 
-from components import assembly
+from components import assembly, pods
 from eventstore.events import (
     ActionSucceeded,
     BackupCompleted,
@@ -155,7 +155,7 @@ def first_password_kept() -> Iterator[None]:
 @planted("S12", "delete")
 def volumes_always_deleted() -> Iterator[None]:
     """Volumes go with their StatefulSet, whatever the spec says."""
-    make = assembly.stateful_set
+    make = pods.stateful_set
 
     def rash(context: Any, name: Any, template: Any) -> Any:
         body = make(context, name, template)
