@@ -206,7 +206,7 @@ def _tell(simulation: Simulation, workload: Workload) -> None:
 def _rest(simulation: Simulation, stage: Stage) -> None:
     def patience() -> float:
         kinds = simulation.mischief.kinds
-        seconds = STAGE_SECONDS_MAX + sum(PATIENCE_SECONDS.get(kind, 0.0) for kind in kinds)
+        seconds = STAGE_SECONDS_MAX + stage.seconds_more + sum(PATIENCE_SECONDS.get(kind, 0.0) for kind in kinds)
         # Whoever loses a race after an outage waits that long once more, each time.
         return seconds + (CONFLICTS * OUTAGE_SECONDS if kinds & OUTAGES and FaultKind.CONFLICTS in kinds else 0.0)
 

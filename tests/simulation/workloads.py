@@ -7,13 +7,24 @@ from typing import Any
 import msgspec
 
 from api.naming import inline_secret_name
+from api.redaction import hmac_value
+from api.references import GRANT_LABEL, GRANT_TO_ANY
+from eventstore.codec import decode
+from eventstore.events import DependencyObserved
 from eventstore.vocabulary import FINALIZER, RETRY_AT_ANNOTATION
+from simulator.replica import HMAC_KEY, RESYNC_SECONDS
 from simulator.universe import Universe
 
 Spec = dict[str, Any]
 #: Stands in a spec where only the API server may see it.
 CANARY = "correct horse battery staple"
 SECOND_CANARY = "a second horse, as correct"
+#: A Secret of the user's.
+REFERRED = "grafana-admin"
+
+
+def _nothing(_universe: Universe) -> None:
+    """Nothing of others is needed."""
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -24,6 +35,8 @@ class Stage(msgspec.Struct, frozen=True):
     until: Callable[[Universe], bool]
     #: It comes to that whatever else is changed in the spec.
     robust: bool = True
+    #: So much longer it may take than others: what is not watched is noticed at the second resync at the latest.
+    seconds_more: float = 0.0
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +46,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     stages: tuple[Stage, ...]
     #: Platform -> spec that counts in the end; None: it is to be gone.
     wanted: dict[str, Spec | None]
+    #: What else of the user's must be there in the end.
+    needs: Callable[[Universe], None] = _nothing
 
     @property
     def deletes(self) -> bool:
@@ -41,6 +56,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
     def reassert(self, universe: Universe, *, retry: bool = False) -> None:
         """Ask once more for what is wanted in the end: somebody else may have had other wishes in between."""
+        self.needs(universe)
         annotations = {RETRY_AT_ANNOTATION: universe.clock.now().isoformat()} if retry else None
         for name, spec in self.wanted.items():
             if spec is None:
@@ -205,6 +221,37 @@ def _is_released(universe: Universe) -> bool:
     return _finalizers(universe, "prod") == [_OTHER_FINALIZER] and not universe.items("StatefulSet")
 
 
+def refer(password: str) -> Callable[[Universe], None]:
+    """`kubectl apply` of the Secret that a spec refers to, and that its owner lets the platform use."""
+
+    def do(universe: Universe) -> None:
+        kind = next(one for one in universe.model.registry.all() if one.kind == "Secret")
+        data = {"password": b64encode(password.encode()).decode()}
+        if any(one["metadata"]["name"] == REFERRED for one in universe.items("Secret")):
+            universe.merge(kind, REFERRED, {"data": data})
+        else:
+            labels = {GRANT_LABEL: GRANT_TO_ANY}
+            universe.create(kind, {"metadata": {"name": REFERRED, "labels": labels}, "type": "Opaque", "data": data})
+
+    return do
+
+
+def _is_waiting(universe: Universe, name: str) -> bool:
+    return REFERRED in str((universe.platform(name) or {"status": REFERRED}).get("status"))
+
+
+def _is_used(password: str) -> Callable[[Universe], bool]:
+    """Ready, and the last that the ledger says of the Secret is this password's fingerprint."""
+
+    def until(universe: Universe) -> bool:
+        recorded = [one for one in universe.log.read_all(0, 100_000) if one.type == DependencyObserved.__name__]
+        seen = decode(recorded[-1]) if recorded else None
+        expected = {"password": hmac_value(HMAC_KEY, password)}
+        return isinstance(seen, DependencyObserved) and seen.keys == expected and is_ready(universe, "prod")
+
+    return until
+
+
 # -- the ten -------------------------------------------------------------------------------------------------------
 
 _GENERATED = {"components": {"prometheus": {"version": "3.13.1"}, "grafana": {"version": "13.2.0"}}}
@@ -280,6 +327,12 @@ _LABELLED = {
         }
     }
 }
+_REFERRING = {
+    "components": {
+        "prometheus": {"version": "3.13.1"},
+        "grafana": {"version": "13.2.0", "adminPassword": {"secretKeyRef": {"name": REFERRED, "key": "password"}}},
+    }
+}
 _PAUSED = {**prometheus(), "paused": True}
 
 _MORE: dict[str, Workload] = {
@@ -325,6 +378,19 @@ _MORE: dict[str, Workload] = {
                 repair_workload("prod-prometheus"),
             ),
             wanted={"prod": _SHORTER},
+        ),
+        # A Secret of the user's that is not there yet, and whose value changes later: nobody watches it.
+        Workload(
+            name="referring",
+            stages=(
+                apply(_REFERRING, until=_is_waiting),
+                Stage(f"create {REFERRED}", refer(CANARY), _is_used(CANARY), robust=False),
+                Stage(
+                    f"rotate {REFERRED}", refer(SECOND_CANARY), _is_used(SECOND_CANARY), seconds_more=2 * RESYNC_SECONDS
+                ),
+            ),
+            wanted={"prod": _REFERRING},
+            needs=refer(SECOND_CANARY),
         ),
         Workload(
             name="delete-paused",
