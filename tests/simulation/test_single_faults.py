@@ -1,8 +1,8 @@
 """Every workload with a single fault, at every call and of every kind: it ends as if nothing had happened.
 
-There are more than 13,000 of them, and `make faults THIN=1` tries all those of ten workloads (plain `make faults`: of the
-rarer kinds one in three). Here one in so many is tried, of every workload others. A run that fails prints the command
-that repeats it.
+There are more than 13,000 of them, and `make faults THIN=1` tries all those of ten workloads (plain `make faults`: of
+the rarer kinds one in three). Here one in so many is tried, of every workload others. A run that fails prints the
+command that repeats it.
 """
 
 import pytest
