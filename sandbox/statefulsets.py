@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 def reconcile_stateful_set(world: "World", item: Object) -> None:
     """Pods with names of their own, one after the other, and the claims they keep."""
+    if not is_leaving(item):
+        _keep_claims(world, item)
     pods = {pod["metadata"]["name"]: pod for pod in owned(world, item, PODS)}
     name = item["metadata"]["name"]
     update = f"{name}-{template_hash(dig(item, 'spec', 'template'))}"
@@ -31,6 +33,26 @@ def reconcile_stateful_set(world: "World", item: Object) -> None:
         _stateful_step(world, item, pods, update)
         pods = {pod["metadata"]["name"]: pod for pod in owned(world, item, PODS)}
     world.write_status(world.kind("apps", "statefulsets"), item, _stateful_status(item, list(pods.values()), update))
+
+
+def _keep_claims(world: "World", item: Object) -> None:
+    """Let the claims go with the StatefulSet, or not, as its policy says by now."""
+    kind: Kind = world.kind("", "persistentvolumeclaims")
+    uid = item["metadata"]["uid"]
+    goes = dig(item, "spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted") == "Delete"
+    for template in dig(item, "spec", "volumeClaimTemplates", default=[]):
+        stem = f"{template['metadata']['name']}-{item['metadata']['name']}"
+        for at in range(dig(item, "spec", "replicas", default=1)):
+            claim = world.model.store.get(kind.key, (item["metadata"]["namespace"], f"{stem}-{at}"))
+            if claim is None or is_leaving(claim):
+                continue
+            owners = claim["metadata"].get("ownerReferences") or []
+            others = [owner for owner in owners if owner["uid"] != uid]
+            wanted = [*others, owner_reference(item)] if goes else others
+            if wanted != owners:
+                meta = {key: value for key, value in claim["metadata"].items() if key != "ownerReferences"}
+                meta |= {"ownerReferences": wanted} if wanted else {}
+                world.model.commit(kind, claim, {**claim, "metadata": meta})
 
 
 def _stateful_step(world: "World", item: Object, pods: dict[str, Object], update: str) -> None:

@@ -353,6 +353,22 @@ def claim(name: str = "data-db-0") -> Object:
     return {**CLAIMS, "metadata": {"name": name}}
 
 
+@pytest.mark.parametrize(("first", "then"), [("Delete", "Retain"), ("Retain", "Delete")])
+def test_the_fate_of_a_claim_follows_the_policy_of_its_stateful_set(server: Server, first: str, then: str) -> None:
+    def fate(policy: str) -> Object:
+        return {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": policy, "whenScaled": "Retain"}}
+
+    def owners() -> list[str]:
+        found = server.find({**CLAIMS, "metadata": {"name": "data-db-0"}}) or {"metadata": {}}
+        return [owner["uid"] for owner in found["metadata"].get("ownerReferences", [])]
+
+    item = server.create(claimed(**fate(first))).ok()
+    expected = {"Delete": [item["metadata"]["uid"]], "Retain": []}
+    eventually(lambda: owners() == expected[first], f"the claim is to {first}", 40)
+    server.patch(item, {"spec": fate(then)}).ok()
+    eventually(lambda: owners() == expected[then], f"the claim is to {then}", 40)
+
+
 def test_a_claim_is_bound_and_held_while_a_pod_uses_it(server: Server) -> None:
     server.create(claimed()).ok()
     settled(server, claimed(), 1)
