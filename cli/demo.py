@@ -24,7 +24,7 @@ from cli.product import product_version
 from eventstore.log import EventLog
 from eventstore.opening import open_log
 from eventstore.vocabulary import Phase
-from reconciler.app import Operator
+from reconciler.app import Operator, wait_for_end
 from reconciler.settings import load
 from reconciler.shell.api_configuration import load_configuration
 from reconciler.shell.api_transport import ApiTransport
@@ -259,7 +259,7 @@ def demo(*, state_dir: Path | None, leave: bool, tour: Callable[[Demo], int] | N
             for line in invitation(show.namespace, show.name, show.kubeconfig, show.state_dir, show.server.url):
                 write_line(line)
             sys.stdout.flush()
-            stop.wait()
+            wait_for_end(stop)
     finally:
         show.stop()
     if leave and not show.kept:

@@ -56,6 +56,8 @@ EXIT_SETTINGS, EXIT_CRD_MISSING, EXIT_SCHEMA = 2, 3, 4
 START_RETRY_SECONDS = 2.0
 PROJECTION_SECONDS = 2.0
 ANNOUNCE_SECONDS = 1.0
+#: How soon a signal is noticed that did not wake the main thread.
+SIGNAL_SECONDS = 1.0
 #: A pass that takes longer hangs: every call in it has a deadline of its own.
 WORK_SECONDS_MAX = 600.0
 
@@ -333,12 +335,12 @@ class Operator:
 def run_operator(settings: Settings, version: str) -> int:
     """Run until SIGTERM or SIGINT; the exit code: 0 ended as asked, 130 by a second signal, 2, 3, 4 not started."""
     configure_logging(settings.log_format, settings.log_level)
-    stopping = _stop_on_signals()
+    stopping = stop_on_signals()
     try:
         hmac_key = _hmac_key(settings)
         operator = Operator(settings, _open_ledger(settings, stopping), hmac_key, version)
         if operator.start(stopping):
-            stopping.wait()
+            wait_for_end(stopping)
     except (SettingsError, StoreConfigurationError) as error:
         raise StartError(str(error), EXIT_SETTINGS) from None
     except SchemaVersionError as error:
@@ -351,7 +353,18 @@ def _watch_times(settings: Settings) -> WatchTimes:
     return WatchTimes(relist_seconds=settings.relist_seconds, rewind_grace_seconds=settings.rewind_grace_seconds)
 
 
-def _stop_on_signals() -> threading.Event:
+def wait_for_end(stopping: threading.Event) -> None:
+    """Wait until a signal has set the event.
+
+    Not in one go: a signal that comes just as a stopped process goes on (SIGCONT) may be handed to another thread, and
+    the main thread, in which alone Python handles signals, would sleep on.
+    """
+    while not stopping.wait(SIGNAL_SECONDS):
+        pass
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set; the second of them ends the process at once."""
     stopping = threading.Event()
 
     def on_signal(_number: int, _frame: object) -> None:

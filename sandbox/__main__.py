@@ -31,7 +31,9 @@ def main() -> int:
             write_kubeconfig(options.kubeconfig, server.url, token=options.token)
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
-        stop.wait()
+        # In one go, a signal that comes just as a stopped process goes on might wake nobody.
+        while not stop.wait(1.0):
+            pass
     return 0
 
 

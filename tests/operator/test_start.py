@@ -205,3 +205,30 @@ def test_killed_and_started_again_as_a_command_it_goes_on(tmp_path: Path, starte
     start(started, tmp_path, kubeconfig=stage.kubeconfig)
     stage.wait("Ready", stage.is_ready, seconds=SECONDS_MAX)
     stage.close()
+
+
+WAITING = """
+import threading
+from reconciler.app import stop_on_signals, wait_for_end
+
+stopping, never = stop_on_signals(), threading.Event()
+for _ in range(30):
+    threading.Thread(target=never.wait, daemon=True).start()
+print("waiting", flush=True)
+wait_for_end(stopping)
+"""
+
+
+def test_a_signal_is_heeded_that_comes_just_as_a_stopped_process_goes_on(
+    started: list[subprocess.Popen[str]],
+) -> None:
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, "-c", WAITING], stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(0.05)
+        process.send_signal(signal.SIGCONT)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
